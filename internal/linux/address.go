@@ -1,0 +1,7 @@
+package linux
+
+import "unsafe"
+
+// AddressOf returns the address of the first byte of b, which must be memory
+// that does not move, such as that of mmap(2); 0 for an empty b.
+func AddressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }

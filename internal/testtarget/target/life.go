@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+var counters []*atomic.Uint64
+
+func threads(arguments []string) (string, error) {
+	count, err := strconv.Atoi(arguments[0])
+	if err != nil {
+		return "", err
+	}
+	started := make(chan struct{})
+	for range count {
+		counter := new(atomic.Uint64)
+		counters = append(counters, counter)
+		go func() {
+			runtime.LockOSThread()
+			started <- struct{}{}
+			for {
+				counter.Add(1)
+				unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
+			}
+		}()
+		<-started
+	}
+	return "", nil
+}
+
+func counts([]string) (string, error) {
+	var texts []string
+	for _, counter := range counters {
+		texts = append(texts, strconv.FormatUint(counter.Load(), 10))
+	}
+	return strings.Join(texts, ","), nil
+}
+
+func execSelf([]string) (string, error) {
+	return "", unix.Exec("/proc/self/exe", os.Args, os.Environ())
+}
+
+func setDumpable(arguments []string) (string, error) {
+	value, err := strconv.Atoi(arguments[0])
+	if err != nil {
+		return "", err
+	}
+	return "", unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(value), 0, 0, 0)
+}

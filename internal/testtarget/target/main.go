@@ -1,0 +1,50 @@
+// Target is the program that tests write into. It reads commands, one a line,
+// and answers each with a line "ok ..." or "error ...". It is the other half of
+// package testtarget.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+)
+
+func main() {
+	fmt.Println("ready")
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		name, argument, _ := strings.Cut(lines.Text(), " ")
+		command, ok := commands[name]
+		if !ok {
+			fmt.Printf("error no command %q\n", name)
+			continue
+		}
+		answer, err := command(strings.Fields(argument))
+		if err != nil {
+			fmt.Printf("error %v\n", err)
+			continue
+		}
+		fmt.Println(strings.TrimSuffix("ok "+answer, " "))
+	}
+}
+
+// commands are what the target can do. Sizes are in bytes unless a name says
+// pages, protections as in /proc/PID/maps: rw-.
+var commands = map[string]func(arguments []string) (string, error){
+	"layout":   layout,      // PROT:PAGES,... ("gap" maps nothing): its address; unmapped pages around it
+	"dump":     dump,        // ADDRESS SIZE: the bytes in hex, whatever their protection
+	"map":      mapPages,    // PROT PAGES [shared]: an address with unmapped pages around it
+	"protect":  protect,     // ADDRESS SIZE PROT
+	"unmap":    unmap,       // ADDRESS SIZE
+	"guard":    guard,       // ADDRESS SIZE: guard region
+	"file":     mapFile,     // PATH PROT PAGES FILEBYTES shared|private: creates and maps it
+	"named":    mapNamed,    // HEXPATH PROT OFFSET: creates a file of any name and maps a page of it
+	"deep":     mapDeep,     // DIRECTORY BYTES: a page of a file whose path has at least so many bytes
+	"secret":   secret,      // PAGES: memory of memfd_secret
+	"split":    split,       // COUNT: that many mappings of a page each, side by side
+	"threads":  threads,     // COUNT: threads that count without pause
+	"counts":   counts,      // the counts of those threads
+	"execself": execSelf,    // runs this program anew in this process
+	"dumpable": setDumpable, // 0|1
+}

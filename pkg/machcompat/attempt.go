@@ -1,0 +1,167 @@
+package machcompat
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+)
+
+// way is how a write is made.
+type way struct {
+	backend Backend // ProcessVM or ProcMem
+	stop    bool    // with the target's threads stopped
+}
+
+// chooseWay applies the options. Under ProcMem the target is stopped, unless the
+// kernel makes /proc/PID/mem keep to the protection.
+func (t *Task) chooseWay() way {
+	w := way{backend: t.settings.backend, stop: t.settings.atomic || t.settings.stop == StopAlways}
+	if w.backend == Auto {
+		w.backend = ProcessVM
+		if t.vmRefused.Load() {
+			w.backend = ProcMem
+		}
+	}
+	if w.backend == ProcMem && t.settings.stop == StopAuto && !w.stop {
+		w.stop = memIgnoresProtection() || tracedByUs(t.pid)
+	}
+	return w
+}
+
+// processVMLeavesStaleCode is true where process_vm_writev does not synchronise
+// the instruction cache with what it wrote, and /proc/PID/mem does.
+var processVMLeavesStaleCode = runtime.GOARCH != "amd64" && runtime.GOARCH != "386"
+
+// otherWay says whether the write is to be made again in another way, because
+// process_vm_writev is refused here or not fit for code.
+func (t *Task) otherWay(w way, r result) (way, bool) {
+	if t.settings.backend != Auto || w.backend != ProcessVM || r.place != (pwrite.Position{}) {
+		return w, false
+	}
+	switch {
+	case r.err == errStaleCode:
+		return way{ProcMem, t.settings.stop != StopNever}, true
+	case processVMRefused(r.err):
+		t.vmRefused.Store(true)
+		return t.chooseWay(), true
+	}
+	return w, false
+}
+
+// errStaleCode means that code must be written through /proc/PID/mem.
+var errStaleCode = errors.New("process_vm_writev leaves stale code in the instruction cache")
+
+// result is how far an attempt to write came.
+type result struct {
+	found   fault           // what the check found
+	place   pwrite.Position // of the first byte that was not written
+	err     error           // what ended the attempt before or behind the check
+	gone    bool            // all was written, but the address space ended meanwhile
+	stopErr bool            // err is that the target could not be stopped
+}
+
+func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCESS }
+
+// attempt checks and writes in one way.
+func (t *Task) attempt(w way, segments []pwrite.Segment) (r result) {
+	var memory *pwrite.ProcMem
+	if w.backend == ProcMem || t.settings.atomic {
+		if memory, r.err = t.procMem(); r.err != nil {
+			return r
+		}
+	}
+	if w.stop {
+		session, err := ptrace.Stop(t.pid, t.settings.stopTimeout)
+		if err != nil {
+			r.err, r.stopErr = err, true
+			return r
+		}
+		defer session.Resume()
+	}
+	if r.found, r.err = t.checkSegments(segments, procmaps.Write); !r.done() {
+		return r
+	}
+	if r.found.executable && processVMLeavesStaleCode && w.backend == ProcessVM && t.settings.backend == Auto {
+		r.err = errStaleCode
+		return r
+	}
+	if t.settings.atomic {
+		return t.writeOrRestore(w, memory, segments)
+	}
+	r.place, r.err = t.move(w, memory, segments)
+	return t.conclude(segments, r, procmaps.Write)
+}
+
+// move writes the segments through the backend. It calls each by its own type,
+// because what passes through an interface is moved to the heap.
+func (t *Task) move(w way, memory *pwrite.ProcMem, segments []pwrite.Segment) (pwrite.Position, error) {
+	if w.backend == ProcMem {
+		return memory.Write(segments)
+	}
+	return t.vm.Write(segments)
+}
+
+// conclude explains what is missing after a write, or confirms one that is
+// whole: process_vm_writev names its target by pid, so if the mappings are gone
+// the bytes may have reached another program. (/proc/PID/mem stays with its
+// address space, but a write there must not be called a success either when the
+// task is no more.)
+func (t *Task) conclude(segments []pwrite.Segment, r result, want procmaps.Perms) result {
+	if r.err == nil {
+		if r.err = t.maps.Alive(); r.err != nil {
+			r.gone = true
+		}
+		return r
+	}
+	if isPageFault(r.err) {
+		segment := segments[r.place.Segment]
+		offset := uint64(r.place.Offset)
+		found, err := t.checkRange(segment.Address+offset, uint64(len(segment.Data))-offset, want, nil)
+		switch {
+		case err != nil:
+			r.err = err
+		case found.code != KERN_SUCCESS && found.address == segment.Address+offset:
+			r.found = found
+			r.found.segment = r.place.Segment
+			r.err = errnoOf(r.err)
+		default:
+			r.found = fault{code: KERN_MEMORY_ERROR, address: segment.Address + offset, segment: r.place.Segment}
+			r.err = errnoOf(r.err)
+		}
+	}
+	return r
+}
+
+// writeOrRestore writes while the target is stopped, and puts back what was
+// written when some of it can't be.
+func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.Segment) (r result) {
+	before := make([]pwrite.Segment, len(segments))
+	for i, segment := range segments {
+		before[i] = pwrite.Segment{Address: segment.Address, Data: make([]byte, len(segment.Data))}
+	}
+	if place, err := memory.Read(before); err != nil {
+		r.place, r.err = place, err
+		r = t.conclude(segments, r, procmaps.Write)
+		r.place = pwrite.Position{}
+		return r
+	}
+	r.place, r.err = t.move(w, memory, segments)
+	r = t.conclude(segments, r, procmaps.Write)
+	if r.done() || r.gone || r.place == (pwrite.Position{}) {
+		return r
+	}
+	undo := before[:min(r.place.Segment+1, len(before))]
+	if r.place.Segment < len(before) {
+		undo[r.place.Segment].Data = undo[r.place.Segment].Data[:r.place.Offset]
+	}
+	if _, err := t.move(w, memory, undo); err != nil {
+		r.err = fmt.Errorf("%w, and what was written could not be put back: %w", r.err, err)
+		return r
+	}
+	r.place = pwrite.Position{}
+	return r
+}

@@ -1,0 +1,11 @@
+// Package machcompat is Mach's vm_write on Linux: it writes into another process
+// as if that process had written itself. Only where the target may write, all
+// of it or nothing, and with the exact kern_return_t when it can't.
+//
+// [TaskForPID] takes hold of a process; [Task.Write] and [Task.WriteBatch] write
+// and return nil or an [*Error]; [VMWrite] and [MachVMWrite] are the same calls
+// in Mach's shape.
+//
+// The path of a write is in write.go: check the mappings, write, explain what is
+// missing, confirm that the address space is still the one that was checked.
+package machcompat

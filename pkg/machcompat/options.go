@@ -1,0 +1,118 @@
+package machcompat
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+)
+
+// Backend is a way for bytes to get into another process.
+type Backend uint8
+
+// The backends.
+const (
+	// Auto is ProcessVM where the kernel and the sandbox allow it, else ProcMem.
+	Auto Backend = iota
+	// ProcessVM is process_vm_writev(2), which checks each page itself.
+	ProcessVM
+	// ProcMem is /proc/PID/mem, which ignores protection: the target's threads
+	// are stopped from the check to the last byte (see [StopPolicy]).
+	ProcMem
+)
+
+var backendNames = [...]string{Auto: "auto", ProcessVM: "process_vm", ProcMem: "procmem"}
+
+// String returns "auto", "process_vm" or "procmem".
+func (b Backend) String() string {
+	if int(b) < len(backendNames) {
+		return backendNames[b]
+	}
+	return "Backend(" + strconv.Itoa(int(b)) + ")"
+}
+
+// ParseBackend returns the backend of a name that String returns.
+func ParseBackend(name string) (Backend, error) {
+	for b, n := range backendNames {
+		if n == name {
+			return Backend(b), nil
+		}
+	}
+	return Auto, fmt.Errorf("no backend %q: auto, process_vm or procmem", name)
+}
+
+// StopPolicy says when the target's threads are stopped for a write.
+type StopPolicy uint8
+
+// The policies.
+const (
+	// StopAuto stops for [Atomic], and under [ProcMem] unless the kernel was
+	// started with proc_mem.force_override=never.
+	StopAuto StopPolicy = iota
+	// StopAlways stops for every write.
+	StopAlways
+	// StopNever never stops. Under [ProcMem] it waives the promise that no byte
+	// goes to a page that the target itself could not write at that moment: the
+	// target may protect or replace the page between the check and the write. It
+	// is for a caller that has stopped the target itself, such as a debugger.
+	StopNever
+)
+
+var stopNames = [...]string{StopAuto: "auto", StopAlways: "always", StopNever: "never"}
+
+// String returns "auto", "always" or "never".
+func (p StopPolicy) String() string {
+	if int(p) < len(stopNames) {
+		return stopNames[p]
+	}
+	return "StopPolicy(" + strconv.Itoa(int(p)) + ")"
+}
+
+// ParseStopPolicy returns the policy of a name that String returns.
+func ParseStopPolicy(name string) (StopPolicy, error) {
+	for p, n := range stopNames {
+		if n == name {
+			return StopPolicy(p), nil
+		}
+	}
+	return StopAuto, fmt.Errorf("no stop policy %q: auto, always or never", name)
+}
+
+// Option changes how [TaskForPID] makes a [Task].
+type Option func(*settings)
+
+type settings struct {
+	backend     Backend
+	stop        StopPolicy
+	stopTimeout time.Duration
+	atomic      bool
+	mapReader   procmaps.Reader
+}
+
+// WithBackend takes one backend and no other. With [Auto], the default, a write
+// goes through [ProcMem] only where the kernel lacks process_vm_writev(2) or a
+// seccomp filter refuses it.
+func WithBackend(b Backend) Option { return func(s *settings) { s.backend = b } }
+
+// WithStop sets when the target is stopped; the default is [StopAuto].
+func WithStop(p StopPolicy) Option { return func(s *settings) { s.stop = p } }
+
+// DefaultStopTimeout is how long a write waits for the target's threads to stop
+// before it gives up, unless [WithStopTimeout] says otherwise.
+const DefaultStopTimeout = 2 * time.Second
+
+// WithStopTimeout sets how long a write waits for the target's threads to stop.
+// A thread that waits for a disk, or for the child of a vfork, can't be stopped.
+func WithStopTimeout(d time.Duration) Option { return func(s *settings) { s.stopTimeout = d } }
+
+// Atomic stops the target's threads for each write, and puts back what was
+// written when a write can't be finished: all or nothing, even where the map
+// promises memory that can't be had. It reads the old bytes first, so it needs
+// as much memory as it writes. A process that shares the target's memory without
+// being one of its threads (CLONE_VM, vfork) is not stopped. See also Stop's
+// effect on a wait for the target in this program, in [Task].
+func Atomic() Option { return func(s *settings) { s.atomic = true } }
+
+// WithMapReader forces one way to read the target's mappings, which tests need.
+func WithMapReader(r procmaps.Reader) Option { return func(s *settings) { s.mapReader = r } }

@@ -1,0 +1,207 @@
+package machcompat
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+)
+
+// hintFor says which rule made the kernel refuse, and what to do about it; ""
+// when there is nothing to say. It reads only, and may be wrong about a process
+// that changes meanwhile.
+func hintFor(pid int, err error) string {
+	switch {
+	case errors.Is(err, errForeignProc):
+		return "run in the pid namespace of the mounted /proc, or mount a /proc of this one"
+	case errors.Is(err, unix.ESRCH):
+		return hintForMissing(pid)
+	case errors.Is(err, unix.ENOENT) && processExists(pid):
+		return "the process exists, but /proc does not show it: /proc is mounted with hidepid, or not at all; run as its user or as root"
+	case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE):
+		return "too many open files: close some, or raise the limit (ulimit -n)"
+	case processVMRefused(err):
+		return "a seccomp filter or the kernel refuses process_vm_writev; let the backend be auto or procmem"
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return hintForRefusal(pid)
+	}
+	return ""
+}
+
+func processExists(pid int) bool {
+	err := unix.Kill(pid, 0)
+	return err == nil || err == unix.EPERM
+}
+
+// hintForMissing tells a zombie and a kernel thread from a process that is not.
+func hintForMissing(pid int) string {
+	const kernelThread = 0x00200000 // PF_KTHREAD of the kernel's linux/sched.h
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return ""
+	}
+	stat, err := proc.Stat()
+	switch {
+	case err != nil:
+		return ""
+	case stat.Flags&kernelThread != 0:
+		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, stat.Comm)
+	case stat.State == "Z" || stat.State == "X":
+		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, stat.Comm, stat.PPID)
+	}
+	return ""
+}
+
+// rule is a reason for which the kernel refuses a tracer, in the order in which
+// ptrace(2) lists them under "Ptrace access mode checking".
+type rule func(us, target procfs.ProcStatus, pid int) (hint string)
+
+var rules = []rule{otherNamespace, otherUser, moreCapabilities, undumpable, yama}
+
+func hintForRefusal(pid int) string {
+	us, err := statusOf(os.Getpid())
+	if err != nil {
+		return "/proc can't be read: " + err.Error()
+	}
+	target, err := statusOf(pid)
+	if err != nil {
+		return "the process can't be looked at: " + err.Error()
+	}
+	for _, refuses := range rules {
+		if hint := refuses(us, target, pid); hint != "" {
+			return hint
+		}
+	}
+	return "a security module (SELinux, AppArmor, Landlock) or a seccomp filter refuses it; its log (journalctl -k, ausearch) says more"
+}
+
+func statusOf(pid int) (procfs.ProcStatus, error) {
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		return procfs.ProcStatus{}, err
+	}
+	return proc.NewStatus()
+}
+
+func mayTraceAll(status procfs.ProcStatus) bool {
+	return status.CapEff&(1<<unix.CAP_SYS_PTRACE) != 0
+}
+
+// addCapability is what to do where CAP_SYS_PTRACE is missing.
+func addCapability(us procfs.ProcStatus) string {
+	if us.CapBnd&(1<<unix.CAP_SYS_PTRACE) == 0 {
+		return "this container lacks CAP_SYS_PTRACE: start it with docker run --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=sysadmin or securityContext.capabilities.add: [SYS_PTRACE]"
+	}
+	if us.UIDs[0] == 0 {
+		return "you are root without CAP_SYS_PTRACE: keep that capability"
+	}
+	return "run it with sudo, or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
+}
+
+func otherUser(us, target procfs.ProcStatus, pid int) string {
+	if mayTraceAll(us) {
+		return ""
+	}
+	if same := [4]uint64{us.UIDs[1], us.UIDs[1], us.UIDs[1]}; slices.Equal(target.UIDs[:3], same[:3]) {
+		return ""
+	}
+	return fmt.Sprintf("process %d runs as %s and you are %s; %s", pid, userName(target.UIDs[1]), userName(us.UIDs[1]), addCapability(us))
+}
+
+func userName(uid uint64) string {
+	id := strconv.FormatUint(uid, 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username + " (uid " + id + ")"
+	}
+	return "uid " + id
+}
+
+func otherNamespace(_, _ procfs.ProcStatus, pid int) string {
+	ours, err := os.Readlink("/proc/self/ns/user")
+	theirs, err2 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/user")
+	if err != nil || err2 != nil || ours == theirs {
+		return ""
+	}
+	return fmt.Sprintf("process %d is in another user namespace; run there (nsenter --user --target %d), or as root outside of it", pid, pid)
+}
+
+func moreCapabilities(us, target procfs.ProcStatus, pid int) string {
+	if mayTraceAll(us) || target.CapPrm&^us.CapPrm == 0 {
+		return ""
+	}
+	return fmt.Sprintf("process %d holds capabilities that you do not (%#x); %s", pid, target.CapPrm&^us.CapPrm, addCapability(us))
+}
+
+// undumpable: the kernel gives /proc/PID of such a process to root.
+func undumpable(us, target procfs.ProcStatus, pid int) string {
+	var stat unix.Stat_t
+	if mayTraceAll(us) || unix.Stat("/proc/"+strconv.Itoa(pid), &stat) != nil || uint64(stat.Uid) == target.UIDs[1] {
+		return ""
+	}
+	return fmt.Sprintf("process %d has made itself unreadable (prctl PR_SET_DUMPABLE), or its program file is not readable or changes its user; %s", pid, addCapability(us))
+}
+
+const yamaFile = "/proc/sys/kernel/yama/ptrace_scope"
+
+func yama(us, _ procfs.ProcStatus, pid int) string {
+	text, err := os.ReadFile(yamaFile)
+	if err != nil {
+		return ""
+	}
+	switch level := strings.TrimSpace(string(text)); {
+	case level == "3":
+		return "Yama forbids it for everyone until the next boot (kernel.yama.ptrace_scope=3)"
+	case mayTraceAll(us):
+	case level == "2":
+		return "Yama allows it only with CAP_SYS_PTRACE (kernel.yama.ptrace_scope=2); " + addCapability(us)
+	case level == "1":
+		return fmt.Sprintf("Yama allows it only for processes that you started (kernel.yama.ptrace_scope=1), and process %d is not; %s; or for all: sudo sysctl kernel.yama.ptrace_scope=0", pid, addCapability(us))
+	}
+	return ""
+}
+
+// tracerOf names the process that traces pid, "" when none does.
+func tracerOf(pid int) string {
+	tracer := tracerPID(pid)
+	if tracer == 0 {
+		return ""
+	}
+	name := strconv.Itoa(tracer)
+	if proc, err := procfs.NewProc(tracer); err == nil {
+		if comm, err := proc.Comm(); err == nil {
+			return comm + " (pid " + name + ")"
+		}
+	}
+	return "process " + name
+}
+
+// tracedByUs reports whether a thread of this program traces pid.
+func tracedByUs(pid int) bool {
+	tracer := tracerPID(pid)
+	if tracer == 0 {
+		return false
+	}
+	_, err := os.Stat("/proc/self/task/" + strconv.Itoa(tracer))
+	return err == nil
+}
+
+// tracerPID returns the TracerPid of /proc/PID/status, which procfs leaves out.
+func tracerPID(pid int) int {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "TracerPid:"); ok {
+			tracer, _ := strconv.Atoi(strings.TrimSpace(value))
+			return tracer
+		}
+	}
+	return 0
+}

@@ -1,0 +1,102 @@
+package machcompat
+
+import (
+	"errors"
+
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+)
+
+// Segment is one run of bytes at one address: Address and Data.
+type Segment = pwrite.Segment
+
+// Write writes data at address as if the task itself had done so: vm_write. It
+// returns nil when every byte was written, in the address space that was
+// checked, and otherwise an [*Error]:
+//
+//   - KERN_INVALID_ADDRESS: some of the range is not mapped, or it wraps;
+//   - KERN_PROTECTION_FAILURE: some of it is mapped without write permission;
+//   - KERN_INVALID_ARGUMENT: the task has ended, or has run another program;
+//   - KERN_MEMORY_ERROR: the map allows the write, but the page can't be had
+//     (beyond the end of its file, a guard region, secret memory);
+//   - KERN_RESOURCE_SHORTAGE: no memory for a page;
+//   - KERN_NOT_SUPPORTED: the kernel or a sandbox allows no backend;
+//   - KERN_FAILURE: the permission was taken away, or anything else, with errno.
+//
+// Of several offences the first in address order decides. After the first two
+// nothing was written. Writing nothing succeeds at any address while the task
+// lives. Write does not allocate.
+func (t *Task) Write(address uint64, data []byte) error {
+	segments := [1]pwrite.Segment{{Address: address, Data: data}}
+	return t.write(segments[:])
+}
+
+// WriteBatch writes all segments or none: it checks every one before it writes
+// the first, in their order. Segments may overlap; the later one's bytes stay.
+// Errors are those of [Task.Write], for the first segment that fails. If the
+// memory changes between the check and the write, what was written before the
+// failure stays, and the error says which bytes that is, unless the task is
+// [Atomic].
+func (t *Task) WriteBatch(segments []Segment) error { return t.write(segments) }
+
+// WriteAt writes p at address off: [io.WriterAt]. It returns how many bytes
+// were written, and the error of [Task.Write] when that is not all.
+func (t *Task) WriteAt(p []byte, off int64) (int, error) {
+	err := t.Write(uint64(off), p)
+	if err == nil {
+		return len(p), nil
+	}
+	if machError, ok := errors.AsType[*Error](err); ok {
+		return int(machError.Written), err
+	}
+	return 0, err
+}
+
+// Check says what [Task.Write] of size bytes at address would say of the
+// mappings, without writing.
+func (t *Task) Check(address, size uint64) error {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return t.closedError(opWrite)
+	}
+	found, err := t.checkRange(address, size, procmaps.Write, nil)
+	if err == nil && size == 0 {
+		err = t.maps.Alive()
+	}
+	if err == nil && found.code == KERN_SUCCESS {
+		return nil
+	}
+	return t.newError(opWrite, address, size, found, err)
+}
+
+// write is the path of every write.
+func (t *Task) write(segments []pwrite.Segment) error {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return t.closedError(opWrite)
+	}
+	if isEmpty(segments) {
+		return t.confirmAlive(opWrite, segments)
+	}
+	way := t.chooseWay()
+	result := t.attempt(way, segments)
+	if next, ok := t.otherWay(way, result); ok {
+		way = next
+		result = t.attempt(way, segments)
+	}
+	if result.done() {
+		return nil
+	}
+	return t.writeError(way, segments, result)
+}
+
+func isEmpty(segments []pwrite.Segment) bool {
+	for i := range segments {
+		if len(segments[i].Data) > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,170 @@
+package procmaps
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// textFile guards the position that the kernel keeps for one open
+// /proc/PID/maps. A read that goes on where the last one ended goes on by
+// address, whatever was mapped meanwhile; a read elsewhere makes the kernel
+// print all text before it again and count bytes, which may then cut a line.
+// So a walk that finds that another one read since starts again at the front.
+type textFile struct {
+	sync.Mutex
+	lastReader *textWalk
+}
+
+// textWalk is one pass over the text.
+type textWalk struct {
+	buffer     []byte
+	next, have int    // buffer[next:have] is read and not yet parsed
+	offset     int64  // where in the text the next read begins
+	passed     uint64 // mappings that end here or below are passed
+}
+
+// A seq_file gives at most a page per read, unless one line is longer.
+const textBufferSize = 2 * 4096
+
+var textWalks = sync.Pool{New: func() any { return &textWalk{buffer: make([]byte, textBufferSize)} }}
+
+// eachLine calls visit with each line whose mapping shares a byte with start
+// to end (exclusive), until visit returns false. The line is valid until visit
+// returns.
+func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bool) error {
+	if start >= end {
+		return nil
+	}
+	w := textWalks.Get().(*textWalk)
+	defer func() {
+		if len(w.buffer) == textBufferSize {
+			textWalks.Put(w)
+		}
+	}()
+	w.next, w.have, w.offset, w.passed = 0, 0, 0, start
+	// A walk from the pool may be remembered as the last reader of this file.
+	m.text.forget(w)
+	for {
+		line, err := m.line(w)
+		if line == nil || err != nil {
+			return err
+		}
+		span, _, why := parseSpan(line)
+		if why != "" {
+			return &LineError{Line: string(line), Why: why}
+		}
+		if span.End <= w.passed || isGate(line, span) {
+			continue
+		}
+		if span.Start >= end || !visit(line, span) {
+			return nil
+		}
+		w.passed = span.End
+		if span.End >= end {
+			return nil
+		}
+	}
+}
+
+// isGate reports whether the line is [vsyscall], which lies in the kernel's
+// half of the address space and which PROCMAP_QUERY does not know.
+func isGate(line []byte, span Span) bool {
+	return span.Start >= 1<<63 && bytes.HasSuffix(line, []byte(" [vsyscall]"))
+}
+
+// line returns the next line without its newline, nil at the end of the text.
+func (m *Maps) line(w *textWalk) ([]byte, error) {
+	for scanned := 0; ; {
+		if i := bytes.IndexByte(w.buffer[w.next+scanned:w.have], '\n'); i >= 0 {
+			line := w.buffer[w.next : w.next+scanned+i]
+			w.next += len(line) + 1
+			return line, nil
+		}
+		scanned = w.have - w.next
+		n, restarted, err := m.readText(w)
+		if err != nil {
+			return nil, err
+		}
+		if restarted {
+			scanned = 0
+		}
+		if n == 0 {
+			return nil, m.endOfText(w)
+		}
+	}
+}
+
+// readText reads more text behind what w has, making room for it.
+func (m *Maps) readText(w *textWalk) (n int, restarted bool, err error) {
+	m.text.Lock()
+	defer m.text.Unlock()
+	if restarted = m.text.lastReader != w; restarted {
+		w.next, w.have, w.offset = 0, 0, 0
+		m.text.lastReader = w
+	}
+	w.have = copy(w.buffer, w.buffer[w.next:w.have])
+	w.next = 0
+	if w.have == len(w.buffer) {
+		w.buffer = append(w.buffer, make([]byte, len(w.buffer))...)
+	}
+	n, err = m.pread(w.buffer[w.have:], w.offset)
+	if err != nil {
+		return 0, restarted, err
+	}
+	w.have += n
+	w.offset += int64(n)
+	return n, restarted, nil
+}
+
+// endOfText tells the end of the mappings from the end of the address space:
+// both end the text.
+func (m *Maps) endOfText(w *textWalk) error {
+	if w.have != w.next {
+		line := w.buffer[w.next:w.have]
+		return &LineError{Line: string(line), Why: "no newline at its end"}
+	}
+	return m.aliveText()
+}
+
+// aliveText reads the front of the text: only a dead address space has none.
+func (m *Maps) aliveText() error {
+	m.text.Lock()
+	defer m.text.Unlock()
+	m.text.lastReader = nil
+	var first [1]byte
+	n, err := m.pread(first[:], 0)
+	if err == nil && n == 0 {
+		return ErrGone
+	}
+	return err
+}
+
+// pread reads from the text with its errors typed.
+func (m *Maps) pread(p []byte, offset int64) (int, error) {
+	for {
+		n, err := unix.Pread(m.fd, p, offset)
+		runtime.KeepAlive(m)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.ESRCH:
+			return 0, ErrGone
+		default:
+			return 0, fmt.Errorf("read %s: %w", m.file.Name(), err)
+		}
+	}
+}
+
+// forget makes the next read of w start at the front.
+func (f *textFile) forget(w *textWalk) {
+	f.Lock()
+	if f.lastReader == w {
+		f.lastReader = nil
+	}
+	f.Unlock()
+}

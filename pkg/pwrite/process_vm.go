@@ -1,0 +1,109 @@
+package pwrite
+
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// ProcessVM moves bytes with process_vm_writev(2) and process_vm_readv(2). The
+// kernel checks each page's protection as for the process itself, and answers
+// EFAULT both for a page that is not mapped and for one that is protected.
+// Safe for concurrent use.
+type ProcessVM struct {
+	// PID is the process. The kernel looks it up at each call: after exec it is
+	// another program, and after exit it may be another process.
+	PID int
+}
+
+var _ Backend = ProcessVM{}
+
+// Write writes the segments. The error wraps an errno of process_vm_writev(2),
+// or EOVERFLOW for an address that this machine's word can't hold.
+func (b ProcessVM) Write(segments []Segment) (Position, error) {
+	return transfer("process_vm_writev", segments, func(p Position) (int, error) {
+		return b.move(writing, segments, p)
+	})
+}
+
+// Read fills the segments. The error wraps an errno of process_vm_readv(2), or
+// EOVERFLOW for an address that this machine's word can't hold.
+func (b ProcessVM) Read(segments []Segment) (Position, error) {
+	return transfer("process_vm_readv", segments, func(p Position) (int, error) {
+		return b.move(reading, segments, p)
+	})
+}
+
+// direction is a value and not a function, because what is passed to a function
+// value is moved to the heap: the callers' bytes with it.
+type direction bool
+
+const (
+	reading direction = false
+	writing direction = true
+)
+
+// move makes one call for the segments from p on. The arrays that describe them
+// to the kernel stay in the functions that make the call: passed on, they would
+// take the callers' bytes to the heap.
+func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error) {
+	if len(segments)-p.Segment > 1 {
+		return b.moveMany(d, segments, p)
+	}
+	address, data, err := nextInWord(segments, p, MaxBytes)
+	if err != nil {
+		return 0, err
+	}
+	local := [1]unix.Iovec{{Base: &data[0]}}
+	local[0].SetLen(len(data))
+	remote := [1]unix.RemoteIovec{{Base: uintptr(address), Len: len(data)}}
+	return b.call(d, local[:], remote[:])
+}
+
+// moveMany is apart so that only batches need its 32 KiB of stack.
+//
+//go:noinline
+func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, error) {
+	var local [MaxSegments]unix.Iovec
+	var remote [MaxSegments]unix.RemoteIovec
+	n, budget := 0, MaxBytes
+	for n < MaxSegments && budget > 0 {
+		if p = p.skipEmpty(segments); p.Segment == len(segments) {
+			break
+		}
+		address, data, err := nextInWord(segments, p, budget)
+		if err != nil && n == 0 {
+			return 0, err
+		}
+		if err != nil {
+			break // what precedes it may still be moved
+		}
+		local[n].Base = &data[0]
+		local[n].SetLen(len(data))
+		remote[n] = unix.RemoteIovec{Base: uintptr(address), Len: len(data)}
+		n++
+		budget -= len(data)
+		p = Position{Segment: p.Segment + 1}
+	}
+	return b.call(d, local[:n], remote[:n])
+}
+
+// nextInWord is [Position.next], of at most limit bytes, for addresses that a
+// word holds: the whole address space but on 32-bit machines.
+func nextInWord(segments []Segment, p Position, limit int) (uint64, []byte, error) {
+	address, data := p.next(segments)
+	if len(data) > limit {
+		data = data[:limit]
+	}
+	if address > math.MaxUint-uint64(len(data)) {
+		return 0, nil, unix.EOVERFLOW
+	}
+	return address, data, nil
+}
+
+func (b ProcessVM) call(d direction, local []unix.Iovec, remote []unix.RemoteIovec) (int, error) {
+	if d == writing {
+		return unix.ProcessVMWritev(b.PID, local, remote, 0)
+	}
+	return unix.ProcessVMReadv(b.PID, local, remote, 0)
+}

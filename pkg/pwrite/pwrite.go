@@ -1,0 +1,122 @@
+// Package pwrite moves bytes into and out of another process, by
+// process_vm_writev(2) or through /proc/PID/mem (proc_pid_mem(5)).
+//
+// It holds no policy. It does not look at what is mapped, does not choose
+// between the two and does not fall back from one to the other: they differ in
+// what they may write, and only the caller knows what was promised.
+package pwrite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// Segment is one run of bytes at one address of another process.
+type Segment struct {
+	Address uint64 // where the first byte of Data goes, or comes from
+	Data    []byte
+}
+
+// Position is a place in a list of segments: a byte of one of them. After a
+// whole transfer it is {len(segments), 0}.
+type Position struct {
+	Segment int // index of the segment
+	Offset  int // bytes of that segment that were moved
+}
+
+// Backend moves the bytes of segments, in their order, until all are moved or
+// one can't be. Both methods return the place of the first byte that was not
+// moved, and nil exactly when there is none: a *[TransferError] otherwise.
+type Backend interface {
+	Write(segments []Segment) (Position, error)
+	Read(segments []Segment) (Position, error)
+}
+
+// Most that one call moves: MAX_RW_COUNT and UIO_MAXIOV of the kernel.
+const (
+	MaxBytes    = 0x7ffff000
+	MaxSegments = 1024
+)
+
+// ErrGone means that the file no longer has an address space behind it: a
+// /proc/PID/mem whose process exited or ran another program moves 0 bytes. It
+// wraps ESRCH.
+var ErrGone = fmt.Errorf("the address space is gone: %w", unix.ESRCH)
+
+// TransferError says which call ended a transfer, and at which address. It
+// wraps the errno, or [ErrGone].
+type TransferError struct {
+	Call    string // as "process_vm_writev"
+	Address uint64 // of the first byte that was not moved
+	Err     error
+}
+
+// Error returns the call, the address and the reason.
+func (e *TransferError) Error() string {
+	return fmt.Sprintf("%s at %#x: %v", e.Call, e.Address, e.Err)
+}
+
+// Unwrap returns the errno or [ErrGone].
+func (e *TransferError) Unwrap() error { return e.Err }
+
+// Moved returns how many bytes of segments lie before p.
+func (p Position) Moved(segments []Segment) uint64 {
+	n := uint64(p.Offset)
+	for _, s := range segments[:p.Segment] {
+		n += uint64(len(s.Data))
+	}
+	return n
+}
+
+// skipEmpty moves p over segments of which nothing is left.
+func (p Position) skipEmpty(segments []Segment) Position {
+	for p.Segment < len(segments) && p.Offset == len(segments[p.Segment].Data) {
+		p = Position{Segment: p.Segment + 1}
+	}
+	return p
+}
+
+// advance returns the place n bytes behind p.
+func (p Position) advance(segments []Segment, n int) Position {
+	for n > 0 {
+		left := len(segments[p.Segment].Data) - p.Offset
+		if n < left {
+			return Position{p.Segment, p.Offset + n}
+		}
+		n -= left
+		p = Position{Segment: p.Segment + 1}
+	}
+	return p
+}
+
+// next returns the address of the byte at p, and the bytes from there to the
+// end of its segment.
+func (p Position) next(segments []Segment) (address uint64, rest []byte) {
+	s := &segments[p.Segment]
+	return s.Address + uint64(p.Offset), s.Data[p.Offset:]
+}
+
+// transfer calls move until every byte is moved. A short count says nothing of
+// the reason, so it goes on at the first byte that is missing, and that byte's
+// own call either moves it or names its errno.
+func transfer(call string, segments []Segment, move func(Position) (int, error)) (Position, error) {
+	p := Position{}.skipEmpty(segments)
+	for p.Segment < len(segments) {
+		n, err := move(p)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err == nil && n <= 0 {
+			err = io.ErrNoProgress
+		}
+		if err != nil {
+			address, _ := p.next(segments)
+			return p, &TransferError{Call: call, Address: address, Err: err}
+		}
+		p = p.advance(segments, n).skipEmpty(segments)
+	}
+	return p, nil
+}
