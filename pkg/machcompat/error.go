@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 	} else {
 		fmt.Fprintf(&b, " %#x+%d", e.Address, e.Size)
 	}
-	fmt.Fprintf(&b, ": %s (%d)", e.Code, int32(e.Code))
+	fmt.Fprintf(&b, ": %s (%d)", e.Code.String(), int32(e.Code))
 	if reason := e.Reason(); reason != "" {
 		b.WriteString(": " + reason)
 	}
@@ -57,26 +57,46 @@ func (e *Error) Error() string {
 func (e *Error) Reason() string {
 	var reasons []string
 	switch {
-	case e.Code == KERN_INVALID_ADDRESS && e.Err == nil:
+	case e.Code == KERN_INVALID_ADDRESS && e.Mapping == nil:
 		reasons = append(reasons, fmt.Sprintf("nothing is mapped at %#x", e.Fault))
 	case e.Mapping != nil:
 		reasons = append(reasons, fmt.Sprintf("%#x is %s", e.Fault, mappingText(e.Mapping)))
 	}
-	if e.Err != nil {
+	switch {
+	case e.Code == KERN_MEMORY_ERROR:
+		reasons = append(reasons, "its page can't be had: "+missingPageText(e.Mapping))
+	case e.Err == nil || ((e.Code == KERN_INVALID_ADDRESS || e.Code == KERN_PROTECTION_FAILURE) && isPageFault(e.Err)):
+		// The errno says less than what precedes it.
+	default:
 		reasons = append(reasons, e.Err.Error())
 	}
 	if e.Partial {
-		reasons = append(reasons, fmt.Sprintf("%d of %d bytes were written", e.Written, e.Size))
-		if e.Segment > 0 {
-			reasons[len(reasons)-1] += fmt.Sprintf(" of segment %d, and all segments before it", e.Segment)
-		}
+		reasons = append(reasons, e.partText())
 	}
 	return strings.Join(reasons, "; ")
 }
 
+func (e *Error) partText() string {
+	if e.Segment == 0 {
+		return fmt.Sprintf("%d of %d bytes were written", e.Written, e.Size)
+	}
+	return fmt.Sprintf("%d of %d bytes of segment %d were written, and all segments before it", e.Written, e.Size, e.Segment)
+}
+
+// missingPageText says why a page may lack that the map allows to access.
+func missingPageText(m *procmaps.Mapping) string {
+	switch {
+	case m != nil && strings.HasPrefix(m.Path, "/secretmem"):
+		return "it is secret memory (memfd_secret)"
+	case m != nil && strings.HasPrefix(m.Path, "/"):
+		return "it lies beyond the end of the file, or the file can't be read"
+	}
+	return "it is a guard region (MADV_GUARD_INSTALL), or there is no memory for it"
+}
+
 // mappingText is what a person needs to know of a mapping.
 func mappingText(m *procmaps.Mapping) string {
-	path := m.Path
+	path := procmaps.Printable(m.Path)
 	if path == "" {
 		path = "anonymous memory"
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,9 +52,9 @@ func hintForMissing(pid int) string {
 	case err != nil:
 		return ""
 	case stat.Flags&kernelThread != 0:
-		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, stat.Comm)
+		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, procmaps.Printable(stat.Comm))
 	case stat.State == "Z" || stat.State == "X":
-		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, stat.Comm, stat.PPID)
+		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, procmaps.Printable(stat.Comm), stat.PPID)
 	}
 	return ""
 }
@@ -175,7 +176,7 @@ func tracerOf(pid int) string {
 	name := strconv.Itoa(tracer)
 	if proc, err := procfs.NewProc(tracer); err == nil {
 		if comm, err := proc.Comm(); err == nil {
-			return comm + " (pid " + name + ")"
+			return procmaps.Printable(comm) + " (pid " + name + ")"
 		}
 	}
 	return "process " + name

@@ -215,6 +215,10 @@ func (t *Task) procMem() (*pwrite.ProcMem, error) {
 // PID returns the process id that t was made with.
 func (t *Task) PID() int { return t.pid }
 
+// Backend returns the backend that a write goes through now: [ProcessVM] or
+// [ProcMem].
+func (t *Task) Backend() Backend { return t.chooseWay().backend }
+
 // Close lets go of the process, after the calls that are under way. A second
 // Close returns an error that wraps [ErrClosed].
 func (t *Task) Close() error {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// numbersLast moves what stands for no flag behind a "--", so that a negative
+// number may be a value: pflag would take -5 for a flag of that name.
+func numbersLast(root *cobra.Command, args []string) []string {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd == root || !hasNegativeNumber(rest) {
+		return args
+	}
+	flags := append([]string{}, args[:len(args)-len(rest)]...)
+	if len(flags) == 0 || args[len(flags)-1] != cmd.Name() {
+		return args // flags stand before the command's name: leave it to cobra
+	}
+	var values []string
+	for i := 0; i < len(rest); i++ {
+		switch arg := rest[i]; {
+		case arg == "--":
+			values = append(values, rest[i+1:]...)
+			i = len(rest)
+		case !strings.HasPrefix(arg, "-") || arg == "-" || isNegativeNumber(arg):
+			values = append(values, arg)
+		default:
+			flags = append(flags, arg)
+			if takesNext(cmd, arg) && i+1 < len(rest) {
+				i++
+				flags = append(flags, rest[i])
+			}
+		}
+	}
+	return append(append(flags, "--"), values...)
+}
+
+func hasNegativeNumber(args []string) bool {
+	for _, arg := range args {
+		if isNegativeNumber(arg) {
+			return true
+		}
+	}
+	return false
+}
+
+// isNegativeNumber reports whether arg is a number of a kind that a value may
+// be. No flag begins with a digit, and none is named inf.
+func isNegativeNumber(arg string) bool {
+	digits, ok := strings.CutPrefix(arg, "-")
+	if !ok || digits == "" {
+		return false
+	}
+	if c := digits[0]; (c >= '0' && c <= '9') || (c == '.' && len(digits) > 1) {
+		return true
+	}
+	_, err := strconv.ParseFloat(arg, 64)
+	return err == nil
+}
+
+// takesNext reports whether the flag or the group of short flags takes the next
+// argument as its value.
+func takesNext(cmd *cobra.Command, arg string) bool {
+	if strings.Contains(arg, "=") {
+		return false
+	}
+	if name, long := strings.CutPrefix(arg, "--"); long {
+		return wantsValue(cmd.Flag(name))
+	}
+	for i, c := range arg[1:] {
+		if flag := cmd.Flags().ShorthandLookup(string(c)); wantsValue(flag) {
+			return i == len(arg)-2 // else the rest of the group is the value
+		}
+	}
+	return false
+}
+
+func wantsValue(flag *pflag.Flag) bool { return flag != nil && flag.NoOptDefVal == "" }
+
+// parseAddress parses an address, which must have its 0x: without it, digits
+// that were copied from a hexadecimal list would mean another place.
+func parseAddress(text string) (uint64, error) {
+	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
+	if !ok {
+		if _, err := strconv.ParseUint(digits, 16, 64); err == nil {
+			return 0, usagef("address %q: addresses are hexadecimal and begin with 0x; did you mean 0x%s?", text, text)
+		}
+		return 0, usagef("address %q: want a hexadecimal number such as 0x7f3a5c001000", text)
+	}
+	address, err := strconv.ParseUint(digits, 16, 64)
+	if err != nil {
+		return 0, usagef("address %q: want a hexadecimal number of at most 64 bits", text)
+	}
+	return address, nil
+}
+
+// parseSize parses a count of bytes: decimal or 0x, with K, M or G for powers of
+// 1024.
+func parseSize(text string) (uint64, error) {
+	number, shift := text, 0
+	if n := len(text); n > 1 && !strings.HasPrefix(strings.ToLower(text), "0x") {
+		if i := strings.IndexByte("KMG", text[n-1]&^0x20); i >= 0 {
+			number, shift = text[:n-1], 10*(i+1)
+		}
+	}
+	size, err := parseUnsigned(number, 64)
+	if err != nil || size > (1<<64-1)>>shift {
+		return 0, usagef("size %q: want a number of bytes such as 64, 0x40 or 4K", text)
+	}
+	return size << shift, nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
+)
+
+// chunkSize is how much is written between two looks at Ctrl-C and the clock:
+// some ten milliseconds.
+const chunkSize = 32 << 20
+
+// writeChunks writes the data: in one call when it is short or must be atomic,
+// else in chunks after one check of the whole, with a progress bar, until it is
+// interrupted.
+func (j *job) writeChunks() error {
+	if len(j.data) <= chunkSize || j.atomic {
+		return j.withSourceChecked(j.task.Write(j.address, j.data))
+	}
+	if err := j.task.Check(j.address, uint64(len(j.data))); err != nil {
+		return err
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, unix.SIGTERM)
+	defer signal.Stop(interrupted)
+	bar := newProgress(j.err, uint64(len(j.data)))
+	defer bar.clear()
+	for done := 0; done < len(j.data); {
+		select {
+		case <-interrupted:
+			return j.failure(j.address+uint64(done), uint64(done), machcompat.KERN_ABORTED, errInterrupted)
+		default:
+		}
+		n := min(chunkSize, len(j.data)-done)
+		if err := j.task.Write(j.address+uint64(done), j.data[done:done+n]); err != nil {
+			return j.withSourceChecked(j.ofWhole(err, uint64(done)))
+		}
+		done += n
+		bar.show(uint64(done))
+	}
+	return nil
+}
+
+// ofWhole makes the error of a chunk that of the whole write.
+func (j *job) ofWhole(err error, done uint64) error {
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok {
+		return err
+	}
+	e.Address, e.Size = j.address, uint64(len(j.data))
+	e.Written += done
+	e.Partial = e.Written > 0
+	return e
+}
+
+// withSourceChecked tells a page of the process that can't be had from a file of
+// ours that has become shorter while it was written: the kernel answers EFAULT
+// to both.
+func (j *job) withSourceChecked(err error) error {
+	if err == nil || j.file == "" || !errors.Is(err, machcompat.KERN_MEMORY_ERROR) {
+		return err
+	}
+	info, statErr := os.Stat(j.file)
+	if statErr == nil && info.Size() < int64(len(j.data)) {
+		written := uint64(0)
+		if e, ok := errors.AsType[*machcompat.Error](err); ok {
+			written = e.Written
+		}
+		return &fileError{fmt.Errorf("%s has become shorter while it was written: %d bytes of it are in process %d", j.file, written, j.task.PID())}
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+// Exit statuses beside the kern_return_t, from sysexits.h.
+const (
+	exitUsage = 64 // EX_USAGE: the command line is wrong; nothing was done
+	exitBug   = 70 // EX_SOFTWARE: a fault of this program
+	exitFile  = 74 // EX_IOERR: a file of the caller's can't be read or written
+)
+
+// usageError is a wrong command line.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...)}
+}
+
+// fileError is a file, or a stream, of the caller's that can't be used.
+type fileError struct{ err error }
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// exitStatus decides every exit status.
+func exitStatus(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		return int(e.Code)
+	}
+	if _, ok := errors.AsType[*fileError](err); ok {
+		return exitFile
+	}
+	if _, ok := errors.AsType[*bugError](err); ok {
+		return exitBug
+	}
+	return exitUsage // ours, or cobra's for what it could not parse
+}
+
+// bugError is an error that should not be possible.
+type bugError struct{ err error }
+
+func (e *bugError) Error() string { return "this is a bug, please report it: " + e.err.Error() }
+func (e *bugError) Unwrap() error { return e.err }

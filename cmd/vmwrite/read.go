@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+)
+
+type readOptions struct {
+	targetFlags
+	wayFlags
+	raw    bool
+	kind   string
+	count  uint64
+	endian string
+	json   bool
+}
+
+func newReadCmd(s streams) *cobra.Command {
+	o := &readOptions{}
+	cmd := &cobra.Command{
+		Use:   "read (-p PID | -n NAME) ADDRESS (SIZE | -t TYPE [-c COUNT])",
+		Short: "Show the bytes or the values at an address of a process",
+		Long: `Show SIZE bytes at ADDRESS of a process as a hexdump, or raw, or COUNT values of a
+type, one a line. Only what the process itself may read is read.`,
+		Example: `  vmwrite read -p 4711 0x7f3a5c001000 64
+  vmwrite read -n game 0x7f3a5c001000 -t f32 -c 3
+  vmwrite read -p 4711 0x7f3a5c001000 4K --raw > page.bin`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runRead(s, o, args)
+		},
+	}
+	o.targetFlags.add(cmd)
+	o.wayFlags.add(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&o.raw, "raw", false, "the bytes as they are")
+	flags.StringVarP(&o.kind, "type", "t", "", "type of the values (see vmwrite write --help)")
+	flags.Uint64VarP(&o.count, "count", "c", 1, "how many values; for bytes, str and utf16 how many units")
+	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func runRead(s streams, o *readOptions, args []string) error {
+	if len(args) == 0 {
+		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then a SIZE or -t TYPE (see vmwrite read --help)")
+	}
+	address, err := parseAddress(args[0])
+	if err != nil {
+		return err
+	}
+	size, err := o.size(args[1:])
+	if err != nil {
+		return err
+	}
+	order, err := parseEndian(o.endian)
+	if err != nil {
+		return err
+	}
+	options, err := o.options()
+	if err != nil {
+		return err
+	}
+	pid, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	task, err := machcompat.TaskForPID(pid, options...)
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	r := &reading{readOptions: o, streams: s, task: task, address: address}
+	if o.kind == "" {
+		return r.bytes(size)
+	}
+	return r.values(encoding{kind: o.kind, order: order, word: wordSize(pid)})
+}
+
+// size parses SIZE, which a type replaces.
+func (o *readOptions) size(args []string) (uint64, error) {
+	switch {
+	case o.kind != "" && len(args) > 0:
+		return 0, usagef("a type (-t) has its own size; say how many values with -c")
+	case o.kind != "":
+		return 0, checkType(o.kind)
+	case len(args) == 0:
+		return 0, usagef("how much? give a SIZE in bytes, or a type with -t")
+	case len(args) > 1:
+		return 0, usagef("%q is one argument too many", args[1])
+	}
+	return parseSize(args[0])
+}
+
+// reading is a read whose command line was found right.
+type reading struct {
+	*readOptions
+	streams
+	task    *machcompat.Task
+	address uint64
+}
+
+const readChunk = 1 << 20
+
+// bytes shows a number of bytes, a chunk at a time.
+func (r *reading) bytes(size uint64) error {
+	if r.json {
+		data, err := r.all(size)
+		if err != nil {
+			return err
+		}
+		return r.printJSON(data, nil)
+	}
+	buffer := make([]byte, min(size, readChunk))
+	for done := uint64(0); ; {
+		part := buffer[:min(size-done, readChunk)]
+		n, err := r.task.ReadAt(part, int64(r.address+done))
+		if err := r.show(r.address+done, part[:n]); err != nil {
+			return err
+		}
+		if err != nil {
+			return ofWholeRead(err, r.address, size, done)
+		}
+		if done += uint64(n); done >= size {
+			return nil
+		}
+	}
+}
+
+// ofWholeRead makes the error of a chunk that of the whole read.
+func ofWholeRead(err error, address, size, done uint64) error {
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		e.Address, e.Size = address, size
+		e.Written += done
+	}
+	return err
+}
+
+func (r *reading) show(address uint64, data []byte) error {
+	if r.raw {
+		return r.print(data)
+	}
+	return r.print(hexdump(address, data))
+}
+
+func (r *reading) print(data []byte) error {
+	if _, err := r.out.Write(data); err != nil {
+		return &fileError{fmt.Errorf("writing the result: %w", err)}
+	}
+	return nil
+}
+
+// all reads size bytes or fails. It asks for memory as bytes arrive, because a
+// size that was mistyped must not take all there is.
+func (r *reading) all(size uint64) ([]byte, error) {
+	var data []byte
+	for done := uint64(0); ; {
+		part := make([]byte, min(size-done, readChunk))
+		n, err := r.task.ReadAt(part, int64(r.address+done))
+		if err != nil {
+			return nil, ofWholeRead(err, r.address, size, done)
+		}
+		data = append(data, part...)
+		if done += uint64(n); done >= size {
+			return data, nil
+		}
+	}
+}
+
+// values shows typed values, one a line.
+func (r *reading) values(e encoding) error {
+	values, data, err := r.decode(e)
+	if err != nil {
+		return err
+	}
+	if r.json {
+		return r.printJSON(data, values)
+	}
+	var text bytes.Buffer
+	for _, value := range values {
+		if !r.raw {
+			value = procmaps.Printable(value)
+		}
+		fmt.Fprintln(&text, value)
+	}
+	return r.print(text.Bytes())
+}
+
+func (r *reading) decode(e encoding) (values []string, data []byte, err error) {
+	unit := uint64(e.size())
+	switch e.kind {
+	case "cstr":
+		return r.strings(r.count)
+	case "bytes", "str":
+		unit = 1
+	case "utf16":
+		unit = 2
+	}
+	if r.count > (1<<63)/unit {
+		return nil, nil, usagef("-c %d is more than there can be", r.count)
+	}
+	if data, err = r.all(r.count * unit); err != nil {
+		return nil, nil, err
+	}
+	return e.decode(data), data, nil
+}
+
+// strings reads strings that end with a NUL, one behind the other.
+func (r *reading) strings(count uint64) (values []string, data []byte, err error) {
+	const step = 256
+	for next := 0; uint64(len(values)) < count; {
+		if end := bytes.IndexByte(data[next:], 0); end >= 0 {
+			values = append(values, string(data[next:next+end]))
+			next += end + 1
+			continue
+		}
+		part := make([]byte, step)
+		n, err := r.task.ReadAt(part, int64(r.address)+int64(len(data)))
+		// A string may end just before memory that can't be read.
+		if data = append(data, part[:n]...); n == 0 {
+			return nil, nil, err
+		}
+	}
+	return values, data, nil
+}
+
+func (r *reading) printJSON(data []byte, values []string) error {
+	o := outcome{
+		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Size: uint64(len(data)),
+		Backend: r.task.Backend().String(), Data: hex.EncodeToString(data), Values: values,
+	}
+	return printJSON(r.streams, o.succeeded(fmt.Sprintf("read %d bytes", len(data))))
+}
+
+// hexdump shows sixteen bytes a line: address, bytes, text.
+func hexdump(address uint64, data []byte) []byte {
+	var b bytes.Buffer
+	for len(data) > 0 {
+		line := data[:min(16, len(data))]
+		fmt.Fprintf(&b, "%012x  %-23s  %-23s  |%s|\n", address, hexBytes(line[:min(8, len(line))]), hexBytes(line[min(8, len(line)):]), asciiText(line))
+		address += uint64(len(line))
+		data = data[len(line):]
+	}
+	return b.Bytes()
+}
+
+func hexBytes(data []byte) string { return fmt.Sprintf("% x", data) }
+
+func asciiText(data []byte) string {
+	text := bytes.Clone(data)
+	for i, c := range text {
+		if c < ' ' || c > '~' {
+			text[i] = '.'
+		}
+	}
+	return string(text)
+}

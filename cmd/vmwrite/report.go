@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
+)
+
+// outcome is the object that --json prints. Addresses are text, because a JSON
+// number can't hold 64 bits.
+type outcome struct {
+	Op         string   `json:"op"`
+	PID        int      `json:"pid"`
+	Address    string   `json:"address"`
+	Size       uint64   `json:"size"`
+	Written    uint64   `json:"written"`
+	KernReturn *int32   `json:"kern_return"` // null when the call was not made
+	Name       string   `json:"name"`
+	Message    string   `json:"message"`
+	Backend    string   `json:"backend"`
+	Fault      *faultAt `json:"fault"`
+	Errno      *string  `json:"errno"`
+	Hint       string   `json:"hint"`
+	Data       string   `json:"data,omitempty"`    // read: the bytes in hex
+	Values     []string `json:"values,omitempty"`  // read -t: the values
+	Regions    []region `json:"regions,omitempty"` // maps
+}
+
+// faultAt is the first address that was not accessed.
+type faultAt struct {
+	Address string  `json:"address"`
+	Mapping *string `json:"mapping"` // its line of /proc/PID/maps, null when nothing is mapped
+}
+
+func hexAddress(address uint64) string { return fmt.Sprintf("%#x", address) }
+
+// succeeded fills in what a success has.
+func (o outcome) succeeded(message string) outcome {
+	code := int32(machcompat.KERN_SUCCESS)
+	o.KernReturn, o.Name = &code, machcompat.KERN_SUCCESS.String()
+	o.Message = message
+	return o
+}
+
+// outcomeOf is the object for an error.
+func outcomeOf(err error) outcome {
+	o := outcome{Message: err.Error()}
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		name := unix.ErrnoName(errno)
+		o.Errno = &name
+	}
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok {
+		o.Name = map[int]string{exitUsage: "EX_USAGE", exitBug: "EX_SOFTWARE", exitFile: "EX_IOERR"}[exitStatus(err)]
+		return o
+	}
+	code := int32(e.Code)
+	o.Op, o.PID, o.Size, o.Written = e.Op, e.PID, e.Size, e.Written
+	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), e.Hint
+	if e.Backend != machcompat.Auto {
+		o.Backend = e.Backend.String()
+	}
+	if e.Size > 0 && e.Fault >= e.Address {
+		o.Fault = &faultAt{Address: hexAddress(e.Fault)}
+		if e.Mapping != nil {
+			line := e.Mapping.String()
+			o.Fault.Mapping = &line
+		}
+	}
+	return o
+}
+
+// printJSON prints the one object of --json.
+func printJSON(s streams, o outcome) error {
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(o); err != nil {
+		return &fileError{fmt.Errorf("writing the result: %w", err)}
+	}
+	return nil
+}
+
+// report tells of an error: one line, and another for what to do about it.
+func report(s streams, err error, asJSON bool) {
+	s.notef("%v", err)
+	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Hint != "" {
+		s.notef("hint: %s", e.Hint)
+	}
+	if asJSON {
+		printJSON(s, outcomeOf(err))
+	}
+}

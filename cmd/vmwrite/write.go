@@ -1,0 +1,272 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+type writeOptions struct {
+	targetFlags
+	wayFlags
+	kind    string
+	file    string
+	endian  string
+	expect  string
+	verify  bool
+	dryRun  bool
+	json    bool
+	verbose bool
+}
+
+func newWriteCmd(s streams) *cobra.Command {
+	o := &writeOptions{}
+	cmd := &cobra.Command{
+		Use:   "write (-p PID | -n NAME) ADDRESS (BYTES... | -t TYPE VALUE... | -f FILE)",
+		Short: "Write bytes, values or a file at an address of a process",
+		Long: `Write at ADDRESS of a process: bytes in hex (90 90, 9090 or 0x90), or values of a
+type (-t), or a file (-f, "-" is standard input). All of it is written or
+nothing, and only where the process itself may write; the exit status is the
+kern_return_t (see vmwrite explain).
+
+Types: ` + strings.Join(valueTypes, " ") + `.
+ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
+		Example: `  vmwrite write -p 4711 0x7f3a5c001000 90 90
+  vmwrite write -n game 0x7f3a5c001000 -t i32 -5
+  vmwrite write -n game 0x7f3a5c001000 -t cstr "Player One"
+  vmwrite write -p 4711 0x7f3a5c001000 9090 --expect 7405 --verify
+  vmwrite write -p 4711 0x7f3a5c001000 -f level.bin --dry-run`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runWrite(s, o, args)
+		},
+	}
+	o.targetFlags.add(cmd)
+	o.wayFlags.add(cmd)
+	o.wayFlags.addStop(cmd)
+	flags := cmd.Flags()
+	flags.StringVarP(&o.kind, "type", "t", "", "type of the values")
+	flags.StringVarP(&o.file, "file", "f", "", "write the bytes of this file; - is standard input")
+	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
+	flags.StringVar(&o.expect, "expect", "", "write only if these bytes (hex) are there now")
+	flags.BoolVar(&o.verify, "verify", false, "read back and compare")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would happen, and write nothing")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is there before, and how it is written")
+	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// job is a write whose command line was found right.
+type job struct {
+	*writeOptions
+	streams
+	task    *machcompat.Task
+	address uint64
+	data    []byte
+	expect  []byte
+}
+
+// runWrite reads all that can be wrong in the command line and its files before
+// it touches the process.
+func runWrite(s streams, o *writeOptions, args []string) error {
+	if len(args) == 0 {
+		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then what to write (see vmwrite write --help)")
+	}
+	address, err := parseAddress(args[0])
+	if err != nil {
+		return err
+	}
+	options, err := o.options()
+	if err != nil {
+		return err
+	}
+	pid, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	expect, err := parseHex([]string{o.expect})
+	if err != nil {
+		return fmt.Errorf("--expect: %w", err)
+	}
+	data, release, err := o.data(s, args[1:], pid)
+	if err != nil {
+		return err
+	}
+	defer release()
+	task, err := machcompat.TaskForPID(pid, options...)
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	j := &job{writeOptions: o, streams: s, task: task, address: address, data: data, expect: expect}
+	return j.run()
+}
+
+// data returns the bytes to write. They come from one source only.
+func (o *writeOptions) data(s streams, values []string, pid int) (data []byte, release func(), err error) {
+	release = func() {}
+	if o.file != "" {
+		if o.kind != "" || len(values) > 0 {
+			return nil, release, usagef("write a file (-f) or values, not both")
+		}
+		return readSource(s, o.file)
+	}
+	if len(values) == 0 {
+		return nil, release, usagef("write what? give BYTES in hex, or -t TYPE VALUE, or -f FILE")
+	}
+	order, err := parseEndian(o.endian)
+	if err != nil {
+		return nil, release, err
+	}
+	if o.kind == "" {
+		data, err = parseHex(values)
+		return data, release, err
+	}
+	if err := checkType(o.kind); err != nil {
+		return nil, release, err
+	}
+	data, err = encoding{kind: o.kind, order: order, word: wordSize(pid)}.encode(values)
+	return data, release, err
+}
+
+func parseEndian(text string) (binary.ByteOrder, error) {
+	switch text {
+	case "little":
+		return binary.LittleEndian, nil
+	case "big":
+		return binary.BigEndian, nil
+	case "native":
+		if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+			return binary.LittleEndian, nil
+		}
+		return binary.BigEndian, nil
+	}
+	return nil, usagef("--endian %q: little, big or native", text)
+}
+
+// run does the job.
+func (j *job) run() error {
+	if err := j.confirmExpected(); err != nil {
+		return err
+	}
+	if j.verbose {
+		j.describe()
+	}
+	if j.dryRun {
+		if err := j.task.Check(j.address, uint64(len(j.data))); err != nil {
+			return err
+		}
+		return j.finish(j.summary("would write"), 0)
+	}
+	if err := j.writeChunks(); err != nil {
+		return err
+	}
+	if j.verify {
+		if err := j.readBack(); err != nil {
+			return err
+		}
+	}
+	return j.finish(j.summary("wrote"), uint64(len(j.data)))
+}
+
+func (j *job) summary(did string) string {
+	unit := "bytes"
+	if len(j.data) == 1 {
+		unit = "byte"
+	}
+	return fmt.Sprintf("%s %d %s at %#x of process %d", did, len(j.data), unit, j.address, j.task.PID())
+}
+
+// finish prints the result.
+func (j *job) finish(message string, written uint64) error {
+	if !j.json {
+		if _, err := fmt.Fprintln(j.out, message); err != nil {
+			return &fileError{fmt.Errorf("writing the result: %w", err)}
+		}
+		return nil
+	}
+	o := outcome{
+		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: uint64(len(j.data)),
+		Written: written, Backend: j.task.Backend().String(),
+	}
+	return printJSON(j.streams, o.succeeded(message))
+}
+
+// failure is an error of this command in the form of the library's.
+func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) error {
+	return &machcompat.Error{
+		Op: "vm_write", PID: j.task.PID(), Address: j.address, Size: uint64(len(j.data)), Written: written,
+		Partial: written > 0, Code: code, Fault: fault, Err: err,
+	}
+}
+
+// confirmExpected refuses unless the bytes of --expect are there. The process
+// may change them between this look and the write, unless it is stopped.
+func (j *job) confirmExpected() error {
+	if len(j.expect) == 0 {
+		return nil
+	}
+	found := make([]byte, len(j.expect))
+	if _, err := j.task.ReadAt(found, int64(j.address)); err != nil {
+		return err
+	}
+	if !bytes.Equal(found, j.expect) {
+		return j.failure(j.address, 0, machcompat.KERN_FAILURE, fmt.Errorf("found % x where --expect says % x; nothing was written", found, j.expect))
+	}
+	return nil
+}
+
+// describe tells what is there before the write.
+func (j *job) describe() {
+	for mapping, err := range j.task.Regions() {
+		if err != nil {
+			break
+		}
+		if mapping.Start < j.address+uint64(len(j.data)) && j.address < mapping.End {
+			j.notef("there: %s", printableMapping(mapping))
+		}
+	}
+	const shown = 16
+	before := make([]byte, min(len(j.data), shown))
+	if _, err := j.task.ReadAt(before, int64(j.address)); err == nil {
+		j.notef("before: % x", before)
+	}
+	j.notef("new:    % x", j.data[:len(before)])
+	j.notef("backend: %s", j.task.Backend())
+}
+
+// readBack compares what is there now with what was written.
+func (j *job) readBack() error {
+	found := make([]byte, min(len(j.data), 1<<20))
+	for done := 0; done < len(j.data); {
+		part := found[:min(len(found), len(j.data)-done)]
+		if _, err := j.task.ReadAt(part, int64(j.address)+int64(done)); err != nil {
+			return fmt.Errorf("everything was written, but can't be read back: %w", err)
+		}
+		if want := j.data[done : done+len(part)]; !bytes.Equal(part, want) {
+			i := firstDifference(part, want)
+			return j.failure(j.address+uint64(done+i), uint64(len(j.data)), machcompat.KERN_FAILURE,
+				fmt.Errorf("everything was written, but %#x holds %02x now and not %02x: the process, or another writer, changed it", j.address+uint64(done+i), part[i], want[i]))
+		}
+		done += len(part)
+	}
+	return nil
+}
+
+func firstDifference(a, b []byte) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return len(a)
+}
+
+var errInterrupted = errors.New("interrupted")
