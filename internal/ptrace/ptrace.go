@@ -47,6 +47,7 @@ type Session struct {
 	done    chan struct{} // closed when it does, but for what an ended tracer leaves to the kernel
 	tracer  int           // our thread that traces, when it ends to let go; else 0
 	closed  bool
+	endTurn func()
 }
 
 // thread is a thread that this session has seized.
@@ -56,7 +57,8 @@ type thread struct {
 }
 
 // Stop stops every thread of the process pid, those too that are created
-// meanwhile, and returns when all have stopped. A process that shares the
+// meanwhile, and returns when all have stopped. While another session of this
+// program is on the process, it waits for that to end. A process that shares the
 // memory without being one of the threads (CLONE_VM without CLONE_THREAD, or
 // the child of a vfork) is not stopped. On an error all threads go on.
 //
@@ -69,6 +71,7 @@ func Stop(pid int, timeout time.Duration) (*Session, error) {
 		threads: map[int]*thread{},
 		resume:  make(chan struct{}),
 		done:    make(chan struct{}),
+		endTurn: takeTurn(pid),
 	}
 	stopped := make(chan error, 1)
 	go s.trace(time.Now().Add(timeout), stopped)
@@ -95,6 +98,7 @@ func (s *Session) awaitEnd() {
 	for i := 0; i < 1000 && s.tracer != 0 && unix.Tgkill(os.Getpid(), s.tracer, 0) == nil; i++ {
 		time.Sleep(time.Millisecond)
 	}
+	s.endTurn()
 }
 
 // trace is the life of a session, on one thread of ours as ptrace(2) wants it.

@@ -3,6 +3,7 @@ package machcompat
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -42,7 +43,11 @@ func isPageFault(err error) bool {
 // processVMRefused reports whether err means that process_vm_writev itself is
 // not to be had here, rather than that this target is not ours to change.
 func processVMRefused(err error) bool {
-	return errors.Is(err, unix.ENOSYS) || (errors.Is(err, unix.EPERM) && selfWriteRefused())
+	transfer, ok := errors.AsType[*pwrite.TransferError](err)
+	if !ok || !strings.HasPrefix(transfer.Call, "process_vm_") {
+		return false
+	}
+	return transfer.Err == unix.ENOSYS || (transfer.Err == unix.EPERM && selfWriteRefused())
 }
 
 // selfWriteRefused reports whether process_vm_writev fails on ourselves, which

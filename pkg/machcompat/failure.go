@@ -3,6 +3,7 @@ package machcompat
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -55,7 +56,7 @@ func (t *Task) writeError(w way, segments []pwrite.Segment, r result) error {
 	switch {
 	case r.gone:
 		e.Err = fmt.Errorf("the process ended or ran another program during the write, and that program may have received the bytes: %w", r.err)
-	case r.stopErr && e.Code == KERN_FAILURE:
+	case r.stopErr && e.Code != KERN_INVALID_ARGUMENT:
 		t.explainStop(e)
 	}
 	return e
@@ -94,16 +95,18 @@ func (t *Task) newError(op string, address, size uint64, found fault, err error)
 // than that its memory could not be opened.
 func (t *Task) explainStop(e *Error) {
 	const waiver = "if you have stopped the process yourself, write without the stop (--stop never, machcompat.StopNever)"
-	if !errors.Is(e.Err, unix.EPERM) {
-		e.Hint = waiver
-		return
-	}
 	if err := linux.PtraceDetach(unix.Gettid(), 0); err != unix.ESRCH {
 		e.Code = KERN_NOT_SUPPORTED
 		e.Hint = "a seccomp filter refuses ptrace, so the process can't be stopped; " + waiver
 		return
 	}
-	if tracer := tracerOf(t.pid); tracer != "" {
+	tracer := tracerOf(t.pid)
+	switch {
+	case t.pid == os.Getpid():
+		e.Hint = "a process can't stop itself; write without the stop, or through process_vm"
+	case errors.Is(e.Err, unix.EPERM) && tracer != "":
 		e.Hint = "the process is already traced by " + tracer + ", and can have only one tracer; " + waiver
+	case !errors.Is(e.Err, unix.EPERM):
+		e.Hint = waiver
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if asOtherUser() {
+	if inSandbox() {
 		return
 	}
 	os.Exit(testtarget.Main(m))

@@ -155,7 +155,12 @@ func yama(us, _ procfs.ProcStatus, pid int) string {
 	if err != nil {
 		return ""
 	}
-	switch level := strings.TrimSpace(string(text)); {
+	return yamaHint(strings.TrimSpace(string(text)), us, pid)
+}
+
+// yamaHint explains a level of Documentation/admin-guide/LSM/Yama.rst.
+func yamaHint(level string, us procfs.ProcStatus, pid int) string {
+	switch {
 	case level == "3":
 		return "Yama forbids it for everyone until the next boot (kernel.yama.ptrace_scope=3)"
 	case mayTraceAll(us):

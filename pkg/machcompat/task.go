@@ -173,7 +173,7 @@ func (t *Task) tryAccess() error {
 		case !processVMRefused(err):
 			return errnoOf(err)
 		case t.settings.backend == ProcessVM:
-			return fmt.Errorf("process_vm_writev is refused here: %w", errnoOf(err))
+			return err
 		}
 		t.vmRefused.Store(true)
 	}

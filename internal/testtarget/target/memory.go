@@ -168,6 +168,33 @@ func place(size uintptr, prot string, flags, fd int, offset int64) (string, erro
 	return fmt.Sprintf("%#x", at), setProtection(at, size, prot)
 }
 
+func mapAtAddress(arguments []string) (string, error) {
+	at, pages, err := addressAndSize([]string{arguments[0], arguments[2]})
+	if err != nil {
+		return "", err
+	}
+	if err := mapAt(at, pages*pageSize, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, -1, 0); err != nil {
+		return "", err
+	}
+	return arguments[0], setProtection(at, pages*pageSize, arguments[1])
+}
+
+// findMapping reads its own maps with the plainest of means, apart from the code
+// under test.
+func findMapping(arguments []string) (string, error) {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasSuffix(line, " "+arguments[0]+"\n") {
+			start, _, _ := strings.Cut(line, "-")
+			return "0x" + start, nil
+		}
+	}
+	return "", fmt.Errorf("no mapping %s", arguments[0])
+}
+
 func protect(arguments []string) (string, error) {
 	at, size, err := addressAndSize(arguments)
 	if err != nil {

@@ -1,0 +1,41 @@
+package testtarget
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Refuse makes the kernel answer errno to the system calls of the given numbers,
+// in all threads of this process, for good (seccomp(2)). A test starts its own
+// program anew for it.
+func Refuse(errno unix.Errno, numbers ...uintptr) error {
+	const (
+		returnAllow = 0x7fff0000 // SECCOMP_RET_ALLOW
+		returnErrno = 0x00050000 // SECCOMP_RET_ERRNO
+		filterMode  = 1          // SECCOMP_SET_MODE_FILTER
+		allThreads  = 1          // SECCOMP_FILTER_FLAG_TSYNC
+	)
+	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
+	for _, number := range numbers {
+		program = append(program,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(number), Jf: 1},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: returnErrno | uint32(errno)},
+		)
+	}
+	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: returnAllow})
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	_, _, callErrno := unix.Syscall(unix.SYS_SECCOMP, filterMode, allThreads, uintptr(unsafe.Pointer(&filter)))
+	runtime.KeepAlive(program)
+	if callErrno != 0 {
+		return fmt.Errorf("seccomp: %w", callErrno)
+	}
+	return nil
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package machcompat_test
+
+// raceEnabled is true where the race detector allocates and pools forget.
+const raceEnabled = true

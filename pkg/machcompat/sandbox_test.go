@@ -1,0 +1,145 @@
+package machcompat_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
+)
+
+// sandboxVariable makes this test program a writer that first gives up rights.
+const sandboxVariable = "VMWRITE_TEST_SANDBOX"
+
+// sandbox is a write by a process with fewer rights than the test.
+type sandbox struct {
+	PID     int
+	Address uint64
+	Data    string
+	Backend machcompat.Backend
+	Stop    machcompat.StopPolicy
+
+	RefuseErrno unix.Errno // what the calls of Refuse answer
+	Refuse      []uintptr
+}
+
+// sandboxResult is what came of it.
+type sandboxResult struct{ Op, Code, Backend, Message, Hint string }
+
+// inSandbox is what the test program does when it was started for a sandbox.
+func inSandbox() bool {
+	text := os.Getenv(sandboxVariable)
+	if text == "" {
+		return false
+	}
+	var s sandbox
+	result := sandboxResult{Code: "KERN_SUCCESS"}
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		result.Message = err.Error()
+	} else if err := testtarget.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
+		result.Message = err.Error()
+	} else {
+		task, err := machcompat.TaskForPID(s.PID, machcompat.WithBackend(s.Backend), machcompat.WithStop(s.Stop))
+		if err == nil {
+			err = task.Write(s.Address, []byte(s.Data))
+			result.Backend = task.Backend().String()
+		}
+		if e, ok := err.(*machcompat.Error); ok {
+			result = sandboxResult{e.Op, e.Code.String(), e.Backend.String(), e.Error(), e.Hint}
+		}
+	}
+	json.NewEncoder(os.Stdout).Encode(result)
+	return true
+}
+
+// run runs the sandbox, as another user unless credential is nil.
+func (s sandbox) run(t *testing.T, credential *syscall.Credential) (result sandboxResult) {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The path of the test program may not be open to another user.
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), sandboxVariable+"="+string(text))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &result); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return result
+}
+
+func TestTaskOfAnotherUserIsRefusedWithTheRuleThatRefused(t *testing.T) {
+	testtarget.NeedRoot(t)
+	target := testtarget.Start(t)
+	base := target.Address("layout rw-:1")
+	before := target.Bytes(base, 4)
+	got := sandbox{PID: target.PID, Address: base, Data: "evil"}.run(t, &syscall.Credential{Uid: 65534, Gid: 65534})
+	if got.Code != "KERN_FAILURE" || got.Op != "task_for_pid" {
+		t.Errorf("%s as another user = %s; want task_for_pid to give KERN_FAILURE", got.Op, got.Code)
+	}
+	for _, part := range []string{"runs as root (uid 0)", "uid 65534"} {
+		if !strings.Contains(got.Hint, part) {
+			t.Errorf("hint %q does not contain %q", got.Hint, part)
+		}
+	}
+	if after := target.Bytes(base, 4); string(after) != string(before) {
+		t.Errorf("% x is there; want % x", after, before)
+	}
+}
+
+func TestSandboxThatRefusesSystemCalls(t *testing.T) {
+	vm := []uintptr{unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_VM_READV}
+	cases := []struct {
+		name    string
+		refuse  []uintptr
+		backend machcompat.Backend
+		stop    machcompat.StopPolicy
+		prot    string
+		want    string // the code
+		used    string // the backend
+		hint    string
+	}{
+		{"without process_vm_writev, /proc/PID/mem takes over", vm, machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "procmem", ""},
+		{"and keeps to the protection", vm, machcompat.Auto, machcompat.StopAuto, "r--", "KERN_PROTECTION_FAILURE", "procmem", ""},
+		{"without process_vm_writev alone, the first write goes over to /proc/PID/mem", vm[:1], machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "procmem", ""},
+		{"a forced process_vm is refused", vm, machcompat.ProcessVM, machcompat.StopAuto, "rw-", "KERN_FAILURE", "auto", "backend be auto"},
+		{"without ptrace too, nothing may be written", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_NOT_SUPPORTED", "procmem", "--stop never"},
+		{"unless the caller waives the stop", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopNever, "rw-", "KERN_SUCCESS", "procmem", ""},
+		{"and even then not to read-only memory", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopNever, "r--", "KERN_PROTECTION_FAILURE", "procmem", ""},
+		{"without ioctl, the text of the maps is read", []uintptr{unix.SYS_IOCTL}, machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "process_vm", ""},
+		{"without pidfd_open", []uintptr{unix.SYS_PIDFD_OPEN}, machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "process_vm", ""},
+		{"without pidfd_send_signal", []uintptr{unix.SYS_PIDFD_SEND_SIGNAL}, machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "process_vm", ""},
+	}
+	target := testtarget.Start(t)
+	for _, errno := range []unix.Errno{unix.EPERM, unix.ENOSYS} {
+		for _, c := range cases {
+			t.Run(unix.ErrnoName(errno)+": "+c.name, func(t *testing.T) {
+				base := target.Address("layout %s:1", c.prot)
+				want := target.Bytes(base, 4)
+				got := sandbox{PID: target.PID, Address: base, Data: "new!", Backend: c.backend, Stop: c.stop, RefuseErrno: errno, Refuse: c.refuse}.run(t, nil)
+				if got.Code != c.want || got.Backend != c.used {
+					t.Errorf("%s through %s: %s; want %s through %s", got.Code, got.Backend, got.Message, c.want, c.used)
+				}
+				if !strings.Contains(got.Hint, c.hint) {
+					t.Errorf("the hint is %q; want %q in it", got.Hint, c.hint)
+				}
+				if c.want == "KERN_SUCCESS" {
+					want = []byte("new!")
+				}
+				if after := target.Bytes(base, 4); string(after) != string(want) {
+					t.Errorf("% x is there; want % x", after, want)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package machcompat_test
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
+)
+
+// wantError returns err as an *Error, which must have the code.
+func wantError(t *testing.T, err error, code machcompat.KernReturn) *machcompat.Error {
+	t.Helper()
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok {
+		t.Fatalf("the error is %v; want an *Error with %s", err, code.String())
+	}
+	if e.Code != code || !errors.Is(err, code) {
+		t.Fatalf("the error is %v; want %s", err, code.String())
+	}
+	return e
+}
+
+// oddMemory are places where the map does not tell the whole truth, or which are
+// not like other memory.
+var oddMemory = []struct {
+	name    string
+	prepare func(*testing.T, *testtarget.Target) (address uint64)
+	size    int
+	want    machcompat.KernReturn
+	reason  string // part of the message
+	written uint64 // what arrives before the page that can't be had
+}{
+	{"a page beyond the end of a shared file", func(t *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("file %s rw- 2 100 shared", filepath.Join(t.TempDir(), "short")) + 4096
+	}, 8, machcompat.KERN_MEMORY_ERROR, "beyond the end of the file", 0},
+	{"a page beyond the end of a private file", func(t *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + 4096
+	}, 8, machcompat.KERN_MEMORY_ERROR, "beyond the end of the file", 0},
+	{"the last page of a file and the one beyond it", func(t *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + 4000
+	}, 200, machcompat.KERN_MEMORY_ERROR, "96 of 200 bytes were written", 96},
+	{"a guard region", func(t *testing.T, target *testtarget.Target) uint64 {
+		address := target.Address("map rw- 3")
+		if answer := target.Try("guard %#x 4096", address+4096); !strings.HasPrefix(answer, "ok") {
+			testtarget.Skip(t, "kernel", "no MADV_GUARD_INSTALL, which came with Linux 6.13: "+answer)
+		}
+		return address + 4096
+	}, 8, machcompat.KERN_MEMORY_ERROR, "guard region", 0},
+	{"secret memory", func(t *testing.T, target *testtarget.Target) uint64 {
+		answer := target.Try("secret 1")
+		if !strings.HasPrefix(answer, "ok") {
+			testtarget.Skip(t, "kernel", "no memfd_secret: "+answer)
+		}
+		return parseUint(t, strings.TrimPrefix(answer, "ok "))
+	}, 8, machcompat.KERN_MEMORY_ERROR, "secret memory", 0},
+	{"[vvar]", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("find [vvar]")
+	}, 8, machcompat.KERN_PROTECTION_FAILURE, "[vvar]", 0},
+	{"[vdso]", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("find [vdso]")
+	}, 8, machcompat.KERN_PROTECTION_FAILURE, "[vdso]", 0},
+	{"[vsyscall]", func(*testing.T, *testtarget.Target) uint64 {
+		return 0xffffffffff600000
+	}, 8, machcompat.KERN_INVALID_ADDRESS, "nothing is mapped at 0xffffffffff600000", 0},
+	{"the null page", func(*testing.T, *testtarget.Target) uint64 { return 0 },
+		8, machcompat.KERN_INVALID_ADDRESS, "nothing is mapped at 0x0", 0},
+	{"the program's code", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("map r-x 1")
+	}, 8, machcompat.KERN_PROTECTION_FAILURE, "is r-xp anonymous memory", 0},
+	{"memory that may be written and run", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("map rwx 1")
+	}, 8, machcompat.KERN_SUCCESS, "", 8},
+	{"memory that may only be written", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("map -w- 1")
+	}, 8, machcompat.KERN_SUCCESS, "", 8},
+	{"shared memory", func(_ *testing.T, target *testtarget.Target) uint64 {
+		return target.Address("map rw- 1 shared")
+	}, 8, machcompat.KERN_SUCCESS, "", 8},
+	{"a range over the 4 GiB boundary", func(_ *testing.T, target *testtarget.Target) uint64 {
+		if answer := target.Try("mapat 0xfffff000 rw- 2"); !strings.HasPrefix(answer, "ok") {
+			target.Do("unmap 0xfffff000 8192")
+			target.Do("mapat 0xfffff000 rw- 2")
+		}
+		return 0x100000000 - 4
+	}, 8, machcompat.KERN_SUCCESS, "", 8},
+}
+
+func TestWriteToOddMemory(t *testing.T) {
+	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+		target := testtarget.Start(t)
+		task := taskFor(t, target.PID, options...)
+		for _, c := range oddMemory {
+			t.Run(c.name, func(t *testing.T) {
+				address := c.prepare(t, target)
+				data := bytes.Repeat([]byte{0xC3}, c.size)
+				err := task.Write(address, data)
+				if c.want == machcompat.KERN_SUCCESS {
+					if err != nil {
+						t.Fatalf("write = %v; want success", err)
+					}
+					if got := target.Bytes(address, c.size); !bytes.Equal(got, data) {
+						t.Errorf("% x is there; want % x", got, data)
+					}
+					return
+				}
+				e := wantError(t, err, c.want)
+				if e.Written != c.written || e.Fault != address+c.written || e.Partial != (c.written > 0) {
+					t.Errorf("written %d, fault at %#x, partial %v; want %d and %#x", e.Written, e.Fault, e.Partial, c.written, address+c.written)
+				}
+				if !strings.Contains(e.Error(), c.reason) {
+					t.Errorf("the message is %q; want %q in it", e, c.reason)
+				}
+				if c.written > 0 && !bytes.Equal(target.Bytes(address, int(c.written)), data[:c.written]) {
+					t.Errorf("the %d bytes that are said to be written are not there", c.written)
+				}
+			})
+		}
+	})
+}
+
+func TestAtomicWritePutsBackWhatItWroteWhenAPageCanNotBeHad(t *testing.T) {
+	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+		target := testtarget.Start(t)
+		task := taskFor(t, target.PID, append(options, machcompat.Atomic())...)
+		first := target.Address("layout rw-:2")
+		second := target.Address("file %s rw- 2 4096 private", filepath.Join(t.TempDir(), "short"))
+		before := target.Bytes(first, 8192)
+		err := task.WriteBatch([]machcompat.Segment{
+			{Address: first + 100, Data: []byte("one")},
+			{Address: second + 4090, Data: []byte("over the end")},
+			{Address: first + 5000, Data: []byte("three")},
+		})
+		e := wantError(t, err, machcompat.KERN_MEMORY_ERROR)
+		if e.Segment != 1 || e.Partial || e.Written != 0 {
+			t.Errorf("segment %d, partial %v, written %d; want segment 1 and nothing written", e.Segment, e.Partial, e.Written)
+		}
+		if !bytes.Equal(target.Bytes(first, 8192), before) || !bytes.Equal(target.Bytes(second+4090, 6), make([]byte, 6)) {
+			t.Error("the memory is not as it was")
+		}
+		if err := task.Write(first+100, []byte("whole")); err != nil {
+			t.Errorf("an atomic write that can be made = %v", err)
+		}
+		if got := target.Bytes(first+100, 5); string(got) != "whole" {
+			t.Errorf("%q is there; want whole", got)
+		}
+	})
+}
+
+func TestWriteBatch(t *testing.T) {
+	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+		target := testtarget.Start(t)
+		task := taskFor(t, target.PID, options...)
+		base := target.Address("layout rw-:2,r--:1,rw-:1,gap:1,rw-:1")
+		second := target.Address("file %s rw- 2 4096 private", filepath.Join(t.TempDir(), "short"))
+		at := func(offset uint64, text string) machcompat.Segment {
+			return machcompat.Segment{Address: base + offset, Data: []byte(text)}
+		}
+		beyond := machcompat.Segment{Address: second + 4094, Data: []byte("half")}
+		cases := []struct {
+			name     string
+			segments []machcompat.Segment
+			want     machcompat.KernReturn
+			segment  int
+			written  uint64
+			partial  bool
+		}{
+			{"no segments", nil, machcompat.KERN_SUCCESS, 0, 0, false},
+			{"only empty segments, anywhere", []machcompat.Segment{{Address: 0}, {Address: ^uint64(0)}}, machcompat.KERN_SUCCESS, 0, 0, false},
+			{"several mappings", []machcompat.Segment{at(20480, "a"), at(0, "b"), at(4094, "cdef"), at(12288, "g")}, machcompat.KERN_SUCCESS, 0, 0, false},
+			{"overlapping segments: the later one stays", []machcompat.Segment{at(10, "xxxx"), at(11, "yy")}, machcompat.KERN_SUCCESS, 0, 0, false},
+			{"one segment is read-only: nothing is written", []machcompat.Segment{at(0, "never"), at(8192, "ro"), at(16384, "gap")}, machcompat.KERN_PROTECTION_FAILURE, 1, 0, false},
+			{"one segment is in a gap: nothing is written", []machcompat.Segment{at(0, "never"), {Address: 0}, at(16384, "gap"), at(8192, "ro")}, machcompat.KERN_INVALID_ADDRESS, 2, 0, false},
+			{"one segment wraps", []machcompat.Segment{at(0, "never"), {Address: ^uint64(0), Data: []byte("wrap")}}, machcompat.KERN_INVALID_ADDRESS, 1, 0, false},
+			{"a page of one segment can't be had: the error says which bytes arrived", []machcompat.Segment{at(0, "arrives"), beyond, at(4000, "never")}, machcompat.KERN_MEMORY_ERROR, 1, 2, true},
+		}
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				want := target.Bytes(base, 8192)
+				err := task.WriteBatch(c.segments)
+				for i, s := range c.segments {
+					inFront := s.Address >= base && s.Address+uint64(len(s.Data)) <= base+8192
+					if inFront && (c.want == machcompat.KERN_SUCCESS || (c.partial && i < c.segment)) {
+						copy(want[s.Address-base:], s.Data)
+					}
+				}
+				if got := target.Bytes(base, 8192); !bytes.Equal(got, want) {
+					t.Error("the first two pages do not hold what they must")
+				}
+				if c.want == machcompat.KERN_SUCCESS {
+					if err != nil {
+						t.Errorf("the batch = %v; want success", err)
+					}
+					return
+				}
+				e := wantError(t, err, c.want)
+				if e.Segment != c.segment || e.Written != c.written || e.Partial != c.partial {
+					t.Errorf("segment %d, written %d, partial %v; want %d, %d, %v", e.Segment, e.Written, e.Partial, c.segment, c.written, c.partial)
+				}
+			})
+		}
+	})
+}
+
+func TestBatchOverThousandsOfMappings(t *testing.T) {
+	const mappings = 3000
+	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+		target := testtarget.Start(t)
+		task := taskFor(t, target.PID, options...)
+		base := target.Address("split %d", mappings)
+		var segments []machcompat.Segment
+		for i := range mappings {
+			// Out of order, and some across two mappings.
+			page := uint64(i*7919%mappings) * 4096
+			segments = append(segments, machcompat.Segment{Address: base + page + 4094 - uint64(i%2)*8, Data: []byte{byte(i), byte(i >> 8), 1, 2}})
+		}
+		segments = segments[:mappings-1]
+		last := base + (mappings-1)*4096
+		kept := segments[:0]
+		for _, s := range segments {
+			if s.Address+4 <= last+4096 {
+				kept = append(kept, s)
+			}
+		}
+		if err := task.WriteBatch(kept); err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(kept); i += 97 {
+			if got := target.Bytes(kept[i].Address, 4); !bytes.Equal(got, kept[i].Data) {
+				t.Errorf("segment %d: % x is there; want % x", i, got, kept[i].Data)
+			}
+		}
+	})
+}
+
+func TestWriteOfMoreThanOneCallMoves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 3 GiB")
+	}
+	const size = 3 << 30
+	// Untouched memory of ours reads as zeros and costs nothing.
+	data, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(data)
+	marks := []int{0, 1<<31 - 4097, 1<<31 - 4096, 1 << 31, size - 1}
+	for _, at := range marks {
+		data[at] = 0xEE
+	}
+	for _, backend := range []machcompat.Backend{machcompat.ProcessVM, machcompat.ProcMem} {
+		t.Run(backend.String(), func(t *testing.T) {
+			target := testtarget.Start(t)
+			defer target.End()
+			task := taskFor(t, target.PID, machcompat.WithBackend(backend))
+			base := target.Address("map rw- %d", size/4096)
+			if err := task.Write(base, data); err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range marks {
+				if got := target.Bytes(base+uint64(at), 1); got[0] != 0xEE {
+					t.Errorf("byte %#x is %#x; want 0xee", at, got[0])
+				}
+			}
+			target.Do("unmap %#x 4096", base+size-4096)
+			e := wantError(t, task.Write(base, data), machcompat.KERN_INVALID_ADDRESS)
+			if e.Fault != base+size-4096 || e.Partial {
+				t.Errorf("fault at %#x, partial %v; want %#x and nothing written", e.Fault, e.Partial, base+size-4096)
+			}
+		})
+	}
+}
+
+func TestDataCountOverMach32Bits(t *testing.T) {
+	const size = 1<<32 + 1
+	data, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(data)
+	target := testtarget.Start(t)
+	task := taskFor(t, target.PID)
+	base := target.Address("map rw- 1")
+	if code := machcompat.VMWrite(task, machcompat.VMAddress(base), data[:1<<32]); code != machcompat.KERN_INVALID_ARGUMENT {
+		t.Errorf("VMWrite of 2^32 bytes = %s; want KERN_INVALID_ARGUMENT", code.String())
+	}
+	if code := machcompat.MachVMWrite(task, machcompat.MachVMAddress(base), data); code != machcompat.KERN_INVALID_ARGUMENT {
+		t.Errorf("MachVMWrite of 2^32+1 bytes = %s; want KERN_INVALID_ARGUMENT", code.String())
+	}
+	// 2^32-1 bytes are counted right: the gap behind the page is what stops them.
+	if code := machcompat.VMWrite(task, machcompat.VMAddress(base), data[:1<<32-1]); code != machcompat.KERN_INVALID_ADDRESS {
+		t.Errorf("VMWrite of 2^32-1 bytes = %s; want KERN_INVALID_ADDRESS", code.String())
+	}
+	if code := machcompat.VMWrite(nil, 0, nil); code != machcompat.KERN_INVALID_ARGUMENT {
+		t.Errorf("VMWrite(nil) = %s; want KERN_INVALID_ARGUMENT", code.String())
+	}
+}
