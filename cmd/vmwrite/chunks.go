@@ -15,18 +15,15 @@ import (
 const chunkSize = 32 << 20
 
 // writeChunks writes the data: in one call when it is short or must be atomic,
-// else in chunks after one check of the whole, with a progress bar, until it is
-// interrupted.
-func (j *job) writeChunks() error {
+// else in chunks after one check of the whole, with a progress bar, until a
+// signal arrives.
+func (j *job) writeChunks(interrupted <-chan os.Signal) error {
 	if len(j.data) <= chunkSize || j.atomic {
 		return j.withSourceChecked(j.task.Write(j.address, j.data))
 	}
 	if err := j.task.Check(j.address, uint64(len(j.data))); err != nil {
 		return err
 	}
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt, unix.SIGTERM)
-	defer signal.Stop(interrupted)
 	bar := newProgress(j.err, uint64(len(j.data)))
 	defer bar.clear()
 	for done := 0; done < len(j.data); {
@@ -43,6 +40,14 @@ func (j *job) writeChunks() error {
 		bar.show(uint64(done))
 	}
 	return nil
+}
+
+// interrupts tells of Ctrl-C and of a request to end, which then no longer end
+// this program at once.
+func interrupts() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
+	return signals, func() { signal.Stop(signals) }
 }
 
 // ofWhole makes the error of a chunk that of the whole write.

@@ -39,6 +39,7 @@ const (
 
 func runDemo(s streams) error {
 	child := exec.Command("/proc/self/exe", "demo-target")
+	child.Args[0] = os.Args[0] // what a person sees in ps
 	child.Stderr = s.err
 	stdin, err := child.StdinPipe()
 	if err != nil {

@@ -165,7 +165,7 @@ func (j *job) run() error {
 		}
 		return j.finish(j.summary("would write"), 0)
 	}
-	if err := j.writeChunks(); err != nil {
+	if err := j.write(); err != nil {
 		return err
 	}
 	if j.verify {
@@ -174,6 +174,17 @@ func (j *job) run() error {
 		}
 	}
 	return j.finish(j.summary("wrote"), uint64(len(j.data)))
+}
+
+// write writes the data. A signal ends this program at once only where it can't
+// leave half of a long write unsaid, or break the promise of --atomic.
+func (j *job) write() error {
+	if len(j.data) <= chunkSize && !j.atomic {
+		return j.writeChunks(nil)
+	}
+	interrupted, stop := interrupts()
+	defer stop()
+	return j.writeChunks(interrupted)
 }
 
 func (j *job) summary(did string) string {
