@@ -51,9 +51,10 @@ cross: ## build and vet for every architecture
 	done
 
 .PHONY: test-386
-test-386: ## run the parsers' tests as a 32-bit program, on amd64
+test-386: ## run the parsers' and the library's tests as a 32-bit program, on amd64
 	@if [ "$$($(GO) env GOHOSTARCH)" = amd64 ]; then \
-		GOARCH=386 CGO_ENABLED=0 $(GO) test ./pkg/procmaps ./cmd/vmwrite -run 'Parse|Encod|Hex|Size|Address'; \
+		GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./pkg/... && \
+		GOARCH=386 CGO_ENABLED=0 $(GO) test ./cmd/vmwrite -run 'Parse|Encod|Fuzz|Numbers'; \
 	else echo "skipped: 32-bit programs run on amd64 only"; fi
 
 .PHONY: fuzz

@@ -13,8 +13,8 @@ func TestProcmapQueryHasTheKernelsLayout(t *testing.T) {
 		t.Errorf("struct procmap_query is %d bytes; want 104", size)
 	}
 	const direction, nr, kind = 3, 17, 'f'
-	if want := uintptr(direction<<30 | 104<<16 | kind<<8 | nr); PROCMAP_QUERY != want {
-		t.Errorf("PROCMAP_QUERY = %#x; want _IOWR('f', 17, 104 bytes) = %#x", PROCMAP_QUERY, want)
+	if want := uint32(direction<<30 | 104<<16 | kind<<8 | nr); uint32(PROCMAP_QUERY) != want {
+		t.Errorf("PROCMAP_QUERY = %#x; want _IOWR('f', 17, 104 bytes) = %#x", uint32(PROCMAP_QUERY), want)
 	}
 }
 

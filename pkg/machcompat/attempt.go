@@ -3,6 +3,8 @@ package machcompat
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"runtime"
 
 	"github.com/vmwrite/vmwrite/internal/ptrace"
@@ -16,20 +18,37 @@ type way struct {
 	stop    bool    // with the target's threads stopped
 }
 
-// chooseWay applies the options. Under ProcMem the target is stopped, unless the
-// kernel makes /proc/PID/mem keep to the protection.
+// chooseWay applies the options.
 func (t *Task) chooseWay() way {
-	w := way{backend: t.settings.backend, stop: t.settings.atomic || t.settings.stop == StopAlways}
-	if w.backend == Auto {
-		w.backend = ProcessVM
-		if t.vmRefused.Load() {
-			w.backend = ProcMem
+	if t.settings.backend == ProcMem || (t.settings.backend == Auto && t.vmRefused.Load()) {
+		return t.memWay()
+	}
+	return way{backend: ProcessVM, stop: t.settings.atomic || t.settings.stop == StopAlways}
+}
+
+// wayFor is chooseWay for segments of which a word of this machine may not hold
+// every address: a 32-bit program reaches those through /proc/PID/mem alone.
+func (t *Task) wayFor(segments []pwrite.Segment) way {
+	w := t.chooseWay()
+	if bits.UintSize == 64 || w.backend != ProcessVM || t.settings.backend != Auto {
+		return w
+	}
+	for _, s := range segments {
+		if s.Address+uint64(len(s.Data)) > math.MaxUint32 {
+			return t.memWay()
 		}
 	}
-	if w.backend == ProcMem && t.settings.stop == StopAuto && !w.stop {
-		w.stop = memIgnoresProtection() || tracedByUs(t.pid)
-	}
 	return w
+}
+
+// memWay is the way through /proc/PID/mem. The target is stopped for it, unless
+// the kernel makes that file keep to the protection.
+func (t *Task) memWay() way {
+	stop := t.settings.atomic || t.settings.stop == StopAlways
+	if t.settings.stop == StopAuto && !stop {
+		stop = memIgnoresProtection() || tracedByUs(t.pid)
+	}
+	return way{backend: ProcMem, stop: stop}
 }
 
 // processVMLeavesStaleCode is true where process_vm_writev does not synchronise
@@ -44,7 +63,7 @@ func (t *Task) otherWay(w way, r result) (way, bool) {
 	}
 	switch {
 	case r.err == errStaleCode:
-		return way{ProcMem, t.settings.stop != StopNever}, true
+		return t.memWay(), true
 	case processVMRefused(r.err):
 		t.vmRefused.Store(true)
 		return t.chooseWay(), true

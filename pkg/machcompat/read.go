@@ -20,7 +20,7 @@ func (t *Task) ReadAt(p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, t.confirmAlive(opRead, segments[:])
 	}
-	w := t.chooseWay()
+	w := t.wayFor(segments[:])
 	r := t.read(w, segments[:])
 	if w.backend == ProcessVM && t.settings.backend == Auto && processVMRefused(r.err) {
 		t.vmRefused.Store(true)

@@ -80,7 +80,7 @@ func (t *Task) write(segments []pwrite.Segment) error {
 	if isEmpty(segments) {
 		return t.confirmAlive(opWrite, segments)
 	}
-	way := t.chooseWay()
+	way := t.wayFor(segments)
 	result := t.attempt(way, segments)
 	if next, ok := t.otherWay(way, result); ok {
 		way = next
