@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 func hintFor(pid int, err error) string {
 	switch {
 	case errors.Is(err, errForeignProc):
-		return "run in the pid namespace of the mounted /proc, or mount a /proc of this one"
+		return hintForForeignProc
 	case errors.Is(err, unix.ESRCH):
 		return hintForMissing(pid)
 	case errors.Is(err, unix.ENOENT) && processExists(pid):
@@ -35,6 +34,8 @@ func hintFor(pid int, err error) string {
 	return ""
 }
 
+const hintForForeignProc = "run in the pid namespace of the mounted /proc, or mount a /proc of this one"
+
 func processExists(pid int) bool {
 	err := unix.Kill(pid, 0)
 	return err == nil || err == unix.EPERM
@@ -44,6 +45,9 @@ func processExists(pid int) bool {
 func hintForMissing(pid int) string {
 	const kernelThread = 0x00200000 // PF_KTHREAD of the kernel's linux/sched.h
 	proc, err := procfs.NewProc(pid)
+	if err != nil && inPIDNamespace() {
+		return "pids here are those of this container's pid namespace; to see those of another or of the host, start it with docker run --pid=container:NAME or --pid=host"
+	}
 	if err != nil {
 		return ""
 	}
@@ -55,15 +59,26 @@ func hintForMissing(pid int) string {
 		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, procmaps.Printable(stat.Comm))
 	case stat.State == "Z" || stat.State == "X":
 		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, procmaps.Printable(stat.Comm), stat.PPID)
+	case !processExists(pid):
+		return errForeignProc.Error() + ": " + hintForForeignProc
 	}
 	return ""
+}
+
+// inPIDNamespace reports whether this process is in another pid namespace than
+// the first, which has a number of its own (PROC_PID_INIT_INO of the kernel's
+// linux/proc_ns.h).
+func inPIDNamespace() bool {
+	const first = 0xeffffffc
+	var stat unix.Stat_t
+	return unix.Stat("/proc/self/ns/pid", &stat) == nil && stat.Ino != first
 }
 
 // rule is a reason for which the kernel refuses a tracer, in the order in which
 // ptrace(2) lists them under "Ptrace access mode checking".
 type rule func(us, target procfs.ProcStatus, pid int) (hint string)
 
-var rules = []rule{otherNamespace, otherUser, moreCapabilities, undumpable, yama}
+var rules = []rule{otherNamespace, otherUser, otherGroup, moreCapabilities, undumpable, yama}
 
 func hintForRefusal(pid int) string {
 	us, err := statusOf(os.Getpid())
@@ -97,23 +112,34 @@ func mayTraceAll(status procfs.ProcStatus) bool {
 // addCapability is what to do where CAP_SYS_PTRACE is missing.
 func addCapability(us procfs.ProcStatus) string {
 	if us.CapBnd&(1<<unix.CAP_SYS_PTRACE) == 0 {
-		return "this container lacks CAP_SYS_PTRACE: start it with docker run --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=sysadmin or securityContext.capabilities.add: [SYS_PTRACE]"
+		return "this container lacks CAP_SYS_PTRACE: start it with docker run --user 0 --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=sysadmin or securityContext.capabilities.add: [SYS_PTRACE]"
 	}
 	if us.UIDs[0] == 0 {
 		return "you are root without CAP_SYS_PTRACE: keep that capability"
 	}
-	return "run it with sudo, or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
+	return "run it as root (sudo, or docker run --user 0), or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
 }
 
 func otherUser(us, target procfs.ProcStatus, pid int) string {
 	if mayTraceAll(us) {
 		return ""
 	}
-	if same := [4]uint64{us.UIDs[1], us.UIDs[1], us.UIDs[1]}; slices.Equal(target.UIDs[:3], same[:3]) {
+	if areAll(target.UIDs, us.UIDs[1]) {
 		return ""
 	}
 	return fmt.Sprintf("process %d runs as %s and you are %s; %s", pid, userName(target.UIDs[1]), userName(us.UIDs[1]), addCapability(us))
 }
+
+// otherGroup: the kernel compares the group ids as it does the user ids.
+func otherGroup(us, target procfs.ProcStatus, pid int) string {
+	if mayTraceAll(us) || areAll(target.GIDs, us.GIDs[1]) {
+		return ""
+	}
+	return fmt.Sprintf("process %d runs as group %d and you are group %d, which must be the same too; %s", pid, target.GIDs[1], us.GIDs[1], addCapability(us))
+}
+
+// areAll reports whether the real, effective and saved id are all the given one.
+func areAll(ids [4]uint64, id uint64) bool { return ids[0] == id && ids[1] == id && ids[2] == id }
 
 func userName(uid uint64) string {
 	id := strconv.FormatUint(uid, 10)

@@ -22,7 +22,7 @@ func TestRulesThatRefuse(t *testing.T) {
 	}{
 		{"the same user", otherUser, user(1000, 0, 0, ptraceCap), user(1000, 0, 0, 0), ""},
 		{"another user", otherUser, user(1000, 0, 0, ptraceCap), user(1001, 0, 0, 0), "sudo setcap"},
-		{"another user, in a container without the capability", otherUser, user(1000, 0, 0, 0), user(0, 0, 0, 0), "docker run --cap-add=SYS_PTRACE"},
+		{"another user, in a container without the capability", otherUser, user(1000, 0, 0, 0), user(0, 0, 0, 0), "docker run --user 0 --cap-add=SYS_PTRACE"},
 		{"another user, with the capability", otherUser, user(1000, ptraceCap, ptraceCap, ptraceCap), user(0, 0, 0, 0), ""},
 		{"root who gave the capability up", otherUser, user(0, 0, 0, ptraceCap), user(5, 0, 0, 0), "you are root without CAP_SYS_PTRACE"},
 		{"a target whose saved user differs", otherUser, user(1000, 0, 0, ptraceCap), procfs.ProcStatus{UIDs: [4]uint64{1000, 1000, 0, 1000}}, "runs as"},

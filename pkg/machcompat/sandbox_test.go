@@ -112,7 +112,7 @@ func TestSandboxThatRefusesSystemCalls(t *testing.T) {
 		{"without process_vm_writev, /proc/PID/mem takes over", vm, machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "procmem", ""},
 		{"and keeps to the protection", vm, machcompat.Auto, machcompat.StopAuto, "r--", "KERN_PROTECTION_FAILURE", "procmem", ""},
 		{"without process_vm_writev alone, the first write goes over to /proc/PID/mem", vm[:1], machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_SUCCESS", "procmem", ""},
-		{"a forced process_vm is refused", vm, machcompat.ProcessVM, machcompat.StopAuto, "rw-", "KERN_FAILURE", "auto", "backend be auto"},
+		{"a forced process_vm is refused", vm, machcompat.ProcessVM, machcompat.StopAuto, "rw-", "KERN_NOT_SUPPORTED", "auto", "backend be auto"},
 		{"without ptrace too, nothing may be written", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopAuto, "rw-", "KERN_NOT_SUPPORTED", "procmem", "--stop never"},
 		{"unless the caller waives the stop", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopNever, "rw-", "KERN_SUCCESS", "procmem", ""},
 		{"and even then not to read-only memory", append(vm, unix.SYS_PTRACE), machcompat.Auto, machcompat.StopNever, "r--", "KERN_PROTECTION_FAILURE", "procmem", ""},

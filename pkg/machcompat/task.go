@@ -61,8 +61,10 @@ type Task struct {
 // tried here without changing anything.
 //
 // The error is an [*Error] with KERN_FAILURE: no such process, a zombie, a
-// kernel thread, or no permission, which Hint then explains; or with
-// KERN_INVALID_ARGUMENT for options that contradict each other.
+// kernel thread, or no permission, which Hint then explains; with
+// KERN_NOT_SUPPORTED when the kernel or a sandbox refuses the backend that was
+// asked for; or with KERN_INVALID_ARGUMENT for options that contradict each
+// other.
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	t := &Task{pid: pid, vm: pwrite.ProcessVM{PID: pid}, pidfd: -1}
 	t.settings.stopTimeout = DefaultStopTimeout
@@ -74,7 +76,11 @@ func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	}
 	if err := t.acquire(); err != nil {
 		t.release()
-		return nil, &Error{Op: opTaskForPID, PID: pid, Code: KERN_FAILURE, Err: err, Hint: hintFor(pid, err)}
+		code := KERN_FAILURE
+		if processVMRefused(err) {
+			code = KERN_NOT_SUPPORTED
+		}
+		return nil, &Error{Op: opTaskForPID, PID: pid, Code: code, Err: err, Hint: hintFor(pid, err)}
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package procmaps
 
 import (
 	"bytes"
+	"math"
 	"strings"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -25,14 +26,11 @@ func (m *Maps) rangeIoctl(start, end uint64, yield func(Mapping, error) bool) er
 	// The kernel copies a name of up to PATH_MAX bytes, its NUL counted.
 	name := make([]byte, unix.PathMax)
 	for start < end {
-		mapping, err := m.mappingAt(start, name)
-		if err == unix.ENOENT {
-			return nil
-		}
+		mapping, found, err := m.mappingAt(start, name)
 		if err != nil {
-			return queryError(err)
+			return err
 		}
-		if mapping.Start >= end || !yield(mapping, nil) {
+		if !found || mapping.Start >= end || !yield(mapping, nil) {
 			return nil
 		}
 		start = mapping.End
@@ -41,44 +39,39 @@ func (m *Maps) rangeIoctl(start, end uint64, yield func(Mapping, error) bool) er
 }
 
 // mappingAt returns the mapping at address or the next above it, with its name.
-func (m *Maps) mappingAt(address uint64, name []byte) (Mapping, error) {
+func (m *Maps) mappingAt(address uint64, name []byte) (mapping Mapping, found bool, err error) {
 	var q linux.ProcmapQuery
-	err := m.query(address, &q, name)
-	tooLong := err == unix.ENAMETOOLONG
-	if tooLong {
-		err = m.query(address, &q, nil)
-	}
-	if err != nil {
-		return Mapping{}, err
+	switch err := m.query(address, &q, name); err {
+	case nil:
+	case unix.ENOENT:
+		return Mapping{}, false, nil
+	case unix.ENAMETOOLONG:
+		return m.mappingInText(address)
+	default:
+		return Mapping{}, false, queryError(err)
 	}
 	span := spanOf(&q)
-	mapping := Mapping{
+	path, _, _ := bytes.Cut(name[:q.VMANameSize], []byte{0})
+	return Mapping{
 		Start: span.Start, End: span.End, Perms: span.Perms, Shared: span.Shared,
 		Offset: q.VMAOffset,
 		Dev:    Dev{Major: q.DevMajor, Minor: q.DevMinor},
 		Inode:  q.Inode,
-	}
-	if tooLong {
-		mapping.Path, err = m.pathFromText(span.Start)
-		return mapping, err
-	}
-	path, _, _ := bytes.Cut(name[:q.VMANameSize], []byte{0})
-	// The text shows a newline so; a mapping has one name, however it is read.
-	mapping.Path = strings.ReplaceAll(string(path), "\n", `\012`)
-	return mapping, nil
+		// The text shows a newline so; a mapping has one name, however it is read.
+		Path: strings.ReplaceAll(string(path), "\n", `\012`),
+	}, true, nil
 }
 
-// pathFromText returns the name of the mapping at address from the text, which
-// alone has names longer than PATH_MAX.
-func (m *Maps) pathFromText(address uint64) (path string, err error) {
-	walkErr := m.eachLine(address, address+1, func(line []byte, _ Span) bool {
-		var mapping Mapping
+// mappingInText is mappingAt through the text, which alone has names longer
+// than PATH_MAX.
+func (m *Maps) mappingInText(address uint64) (mapping Mapping, found bool, err error) {
+	walkErr := m.eachLine(address, math.MaxUint64, func(line []byte, _ Span) bool {
 		mapping, err = parseLine(line)
-		path = mapping.Path
+		found = err == nil
 		return false
 	})
 	if walkErr != nil {
-		return "", walkErr
+		return Mapping{}, false, walkErr
 	}
-	return path, err
+	return mapping, found, err
 }

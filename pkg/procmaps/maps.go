@@ -141,7 +141,8 @@ func (m *Maps) All() iter.Seq2[Mapping, error] { return m.Range(0, math.MaxUint6
 
 // Range yields the mappings that share a byte with start to end (exclusive),
 // whole, in address order, and stops after an error. The mappings of a running
-// process change while they are read: each is true at its own moment.
+// process change while they are read: each is true at its own moment, and one
+// that was joined with the one before it meanwhile overlaps that.
 func (m *Maps) Range(start, end uint64) iter.Seq2[Mapping, error] {
 	return func(yield func(Mapping, error) bool) {
 		var err error

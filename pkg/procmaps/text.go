@@ -13,7 +13,9 @@ import (
 // /proc/PID/maps. A read that goes on where the last one ended goes on by
 // address, whatever was mapped meanwhile; a read elsewhere makes the kernel
 // print all text before it again and count bytes, which may then cut a line.
-// So a walk that finds that another one read since starts again at the front.
+// So a walk that finds that another one read since starts again at the front,
+// and reads twice as far as it had come before it lets another one read: walks
+// that disturb each other all get on, each after a few starts.
 type textFile struct {
 	sync.Mutex
 	lastReader *textWalk
@@ -24,6 +26,7 @@ type textWalk struct {
 	buffer     []byte
 	next, have int    // buffer[next:have] is read and not yet parsed
 	offset     int64  // where in the text the next read begins
+	ended      bool   // the text ends at offset
 	passed     uint64 // mappings that end here or below are passed
 }
 
@@ -41,13 +44,12 @@ func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bo
 	}
 	w := textWalks.Get().(*textWalk)
 	defer func() {
+		m.text.forget(w)
 		if len(w.buffer) == textBufferSize {
 			textWalks.Put(w)
 		}
 	}()
-	w.next, w.have, w.offset, w.passed = 0, 0, 0, start
-	// A walk from the pool may be remembered as the last reader of this file.
-	m.text.forget(w)
+	*w = textWalk{buffer: w.buffer, passed: start}
 	for {
 		line, err := m.line(w)
 		if line == nil || err != nil {
@@ -84,40 +86,50 @@ func (m *Maps) line(w *textWalk) ([]byte, error) {
 			w.next += len(line) + 1
 			return line, nil
 		}
+		if w.ended {
+			return nil, m.endOfText(w)
+		}
 		scanned = w.have - w.next
-		n, restarted, err := m.readText(w)
+		restarted, err := m.readText(w)
 		if err != nil {
 			return nil, err
 		}
 		if restarted {
 			scanned = 0
 		}
-		if n == 0 {
-			return nil, m.endOfText(w)
-		}
 	}
 }
 
-// readText reads more text behind what w has, making room for it.
-func (m *Maps) readText(w *textWalk) (n int, restarted bool, err error) {
+// readText reads more text behind what w has, or starts again at the front.
+func (m *Maps) readText(w *textWalk) (restarted bool, err error) {
 	m.text.Lock()
 	defer m.text.Unlock()
+	goal := w.offset + 1
 	if restarted = m.text.lastReader != w; restarted {
-		w.next, w.have, w.offset = 0, 0, 0
 		m.text.lastReader = w
+		goal += w.offset
+		w.next, w.have, w.offset = 0, 0, 0
 	}
+	for w.offset < goal && !w.ended {
+		n, err := m.pread(w.room(), w.offset)
+		if err != nil {
+			return restarted, err
+		}
+		w.have += n
+		w.offset += int64(n)
+		w.ended = n == 0
+	}
+	return restarted, nil
+}
+
+// room returns the free end of the buffer, which is never empty.
+func (w *textWalk) room() []byte {
 	w.have = copy(w.buffer, w.buffer[w.next:w.have])
 	w.next = 0
 	if w.have == len(w.buffer) {
 		w.buffer = append(w.buffer, make([]byte, len(w.buffer))...)
 	}
-	n, err = m.pread(w.buffer[w.have:], w.offset)
-	if err != nil {
-		return 0, restarted, err
-	}
-	w.have += n
-	w.offset += int64(n)
-	return n, restarted, nil
+	return w.buffer[w.have:]
 }
 
 // endOfText tells the end of the mappings from the end of the address space:
@@ -160,7 +172,8 @@ func (m *Maps) pread(p []byte, offset int64) (int, error) {
 	}
 }
 
-// forget makes the next read of w start at the front.
+// forget makes sure that a walk that has ended, and that may be used again, is
+// not taken for the one that read last.
 func (f *textFile) forget(w *textWalk) {
 	f.Lock()
 	if f.lastReader == w {

@@ -19,7 +19,7 @@ type ProcessVM struct {
 var _ Backend = ProcessVM{}
 
 // Write writes the segments. The error wraps an errno of process_vm_writev(2),
-// or EOVERFLOW for an address that this machine's word can't hold.
+// or EOVERFLOW for a segment whose end this machine's word can't hold.
 func (b ProcessVM) Write(segments []Segment) (Position, error) {
 	return transfer("process_vm_writev", segments, func(p Position) (int, error) {
 		return b.move(writing, segments, p)
@@ -27,7 +27,7 @@ func (b ProcessVM) Write(segments []Segment) (Position, error) {
 }
 
 // Read fills the segments. The error wraps an errno of process_vm_readv(2), or
-// EOVERFLOW for an address that this machine's word can't hold.
+// EOVERFLOW for a segment whose end this machine's word can't hold.
 func (b ProcessVM) Read(segments []Segment) (Position, error) {
 	return transfer("process_vm_readv", segments, func(p Position) (int, error) {
 		return b.move(reading, segments, p)

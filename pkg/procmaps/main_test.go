@@ -1,0 +1,122 @@
+package procmaps_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
+
+const page = 4096 // of the target, on every machine that the tests run on
+
+// readers are the two ways to read, which must give the same answers.
+var readers = []procmaps.Reader{procmaps.Ioctl, procmaps.Text}
+
+// eachReader runs f as a subtest for each of the readers.
+func eachReader(t *testing.T, f func(t *testing.T, reader procmaps.Reader)) {
+	for _, reader := range readers {
+		t.Run(reader.String(), func(t *testing.T) {
+			needReader(t, reader)
+			f(t, reader)
+		})
+	}
+}
+
+func needReader(tb testing.TB, reader procmaps.Reader) {
+	tb.Helper()
+	maps, err := procmaps.Open(os.Getpid(), procmaps.WithReader(reader))
+	if errors.Is(err, unix.ENOTTY) {
+		testtarget.Skip(tb, "kernel", "no PROCMAP_QUERY, which came with Linux 6.11")
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	maps.Close()
+}
+
+// open is Open for a process that must give its mappings.
+func open(tb testing.TB, pid int, reader procmaps.Reader) *procmaps.Maps {
+	tb.Helper()
+	maps, err := procmaps.Open(pid, procmaps.WithReader(reader))
+	if err != nil {
+		tb.Fatalf("Open(%d, %v) = %v", pid, reader, err)
+	}
+	tb.Cleanup(func() { maps.Close() })
+	return maps
+}
+
+// collect returns what a walk yields, and the error that it ends with.
+func collect(walk iter.Seq2[procmaps.Mapping, error]) (all []procmaps.Mapping, err error) {
+	for mapping, err := range walk {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, mapping)
+	}
+	return all, nil
+}
+
+func mustCollect(tb testing.TB, walk iter.Seq2[procmaps.Mapping, error]) []procmaps.Mapping {
+	tb.Helper()
+	all, err := collect(walk)
+	if err != nil {
+		tb.Fatalf("after %d mappings: %v", len(all), err)
+	}
+	return all
+}
+
+// spans returns what Walk visits.
+func spans(tb testing.TB, maps *procmaps.Maps, start, end uint64) (all []procmaps.Span) {
+	tb.Helper()
+	err := maps.Walk(start, end, func(span procmaps.Span) bool {
+		all = append(all, span)
+		return true
+	})
+	if err != nil {
+		tb.Fatalf("Walk(%#x, %#x) = %v", start, end, err)
+	}
+	return all
+}
+
+// freeze stops the target so that its runtime changes no mapping between two
+// readings that are compared.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the target to stop", func() bool {
+		stats, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(stats, func(task os.DirEntry) bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stat", pid, task.Name()))
+			if err != nil {
+				return true
+			}
+			_, state, _ := strings.Cut(string(stat), ") ")
+			return !strings.HasPrefix(state, "T")
+		})
+	})
+}
+
+// waitFor waits until done, which must come.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited a minute for %s", what)
+		}
+	}
+}
