@@ -15,3 +15,6 @@ func AddressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceDat
 func Unmap(b []byte) error {
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
 }
+
+// pointer turns the address of memory that Go knows nothing of into a pointer.
+func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -24,6 +23,10 @@ import (
 // ErrTimeout means that a thread did not stop in time. It sits in the kernel
 // where nothing interrupts it: waiting for a disk, or for the child of a vfork.
 var ErrTimeout = errors.New("the thread does not stop")
+
+// ErrBusy means that this program itself keeps the process stopped by another
+// session, for longer than the time that was given.
+var ErrBusy = errors.New("another call of this program keeps the process stopped")
 
 // StopError says which thread could not be stopped. It wraps the errno of
 // ptrace(2) (EPERM: no right, or already traced; ESRCH: no such process), or
@@ -46,8 +49,12 @@ type Session struct {
 	resume  chan struct{} // closed to let the process go on
 	done    chan struct{} // closed when it does, but for what an ended tracer leaves to the kernel
 	tracer  int           // our thread that traces, when it ends to let go; else 0
+	lost    bool          // we may trace what threads does not list
 	closed  bool
 	endTurn func()
+
+	requests chan func() // what the tracing thread is asked to do
+	borrowed *Borrowed   // the thread that makes system calls for us
 }
 
 // thread is a thread that this session has seized.
@@ -62,24 +69,43 @@ type thread struct {
 // memory without being one of the threads (CLONE_VM without CLONE_THREAD, or
 // the child of a vfork) is not stopped. On an error all threads go on.
 //
+// A system call that a thread was waiting in goes on, but for the few that
+// return EINTR after any stop (epoll_wait(2) and others: see signal(7)).
+//
 // A wait for the process from elsewhere in this program (os/exec's Cmd.Wait)
 // can return early while the process is stopped, because the kernel reports
 // the stop to it.
 func Stop(pid int, timeout time.Duration) (*Session, error) {
+	deadline := time.Now().Add(timeout)
+	endTurn, err := takeTurn(pid, deadline)
+	if err != nil {
+		return nil, err
+	}
 	s := &Session{
 		pid:     pid,
 		threads: map[int]*thread{},
 		resume:  make(chan struct{}),
 		done:    make(chan struct{}),
-		endTurn: takeTurn(pid),
+		endTurn: endTurn,
+
+		requests: make(chan func()),
 	}
 	stopped := make(chan error, 1)
-	go s.trace(time.Now().Add(timeout), stopped)
-	if err := <-stopped; err != nil {
-		s.awaitEnd()
-		return nil, err
+	go s.trace(deadline, stopped)
+	slow := time.NewTicker(10 * time.Millisecond)
+	defer slow.Stop()
+	for {
+		select {
+		case err := <-stopped:
+			if err != nil {
+				s.awaitEnd()
+				return nil, err
+			}
+			return s, nil
+		case <-slow.C:
+			reapThreads(pid)
+		}
 	}
-	return s, nil
 }
 
 // Resume lets the process go on and returns when it does. A second call does
@@ -115,7 +141,7 @@ func (s *Session) trace(deadline time.Time, stopped chan<- error) {
 	err := s.stopAll(deadline)
 	if err == nil {
 		stopped <- nil
-		<-s.resume
+		s.serve()
 	}
 	if s.release() {
 		runtime.UnlockOSThread()
@@ -130,108 +156,39 @@ func (s *Session) trace(deadline time.Time, stopped chan<- error) {
 	}
 }
 
-// stopAll seizes and stops threads until a look at the list shows none that is
-// not stopped. A thread that still runs may have created one since the last
-// look; a stopped one can't.
-func (s *Session) stopAll(deadline time.Time) error {
+// serve does what the session is asked for, until it ends.
+func (s *Session) serve() {
 	for {
-		fresh, err := s.seizeNew()
-		if err != nil {
-			return err
-		}
-		if len(fresh) == 0 {
-			break
-		}
-		for _, tid := range fresh {
-			if err := s.awaitStop(tid, deadline); err != nil {
-				return err
-			}
-		}
-	}
-	if len(s.threads) == 0 {
-		return &StopError{TID: s.pid, Err: unix.ESRCH}
-	}
-	return nil
-}
-
-// seizeNew seizes and interrupts the threads that are not seized yet.
-func (s *Session) seizeNew() (fresh []int, err error) {
-	tids, err := threadsOf(s.pid)
-	if err != nil {
-		return nil, err
-	}
-	for _, tid := range tids {
-		if s.threads[tid] != nil {
-			continue
-		}
-		err := unix.PtraceSeize(tid)
-		if err == nil {
-			s.threads[tid] = &thread{}
-			fresh = append(fresh, tid)
-			err = unix.PtraceInterrupt(tid)
-		}
-		if err != nil && err != unix.ESRCH && !isDead(s.pid, tid) {
-			return nil, &StopError{TID: tid, Err: err}
-		}
-	}
-	return fresh, nil
-}
-
-// awaitStop waits until tid has stopped or is gone.
-func (s *Session) awaitStop(tid int, deadline time.Time) error {
-	for pause := time.Duration(0); ; pause = min(pause+pause/4+time.Microsecond, time.Millisecond) {
-		state, err := linux.PeekChild(tid)
-		switch {
-		case err == unix.ECHILD || state.Code == linux.CLD_EXITED || state.Code == linux.CLD_KILLED || state.Code == linux.CLD_DUMPED:
-			return nil // gone; release sees to what is left of it
-		case err != nil && err != unix.EINTR:
-			return &StopError{TID: tid, Err: err}
-		case state.TID != 0:
-			s.threads[tid].stopped = true
-			if event := state.Status >> 8; event == 0 {
-				s.threads[tid].signal = unix.Signal(state.Status & 0x7f)
-			}
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return &StopError{TID: tid, Err: ErrTimeout}
-		}
-		if pause < 20*time.Microsecond {
-			runtime.Gosched()
-		} else {
-			time.Sleep(pause)
+		select {
+		case request := <-s.requests:
+			request()
+		case <-s.resume:
+			return
 		}
 	}
 }
 
-// release lets all threads go on. It returns false when one of them was not in
-// a stop that it could end.
+// do has the tracing thread do something and waits for it.
+func (s *Session) do(f func()) {
+	done := make(chan struct{})
+	s.requests <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}
+
+// release lets all threads go on. It returns false when there may be one that
+// was not in a stop that it could end.
 func (s *Session) release() (clean bool) {
-	clean = true
+	clean = !s.lost
+	if s.borrowed != nil && s.borrowed.giveBack() != nil {
+		clean = false
+	}
 	for tid, t := range s.threads {
 		if !t.stopped || linux.PtraceDetach(tid, t.signal) != nil {
 			clean = false
 		}
 	}
 	return clean
-}
-
-// threadsOf lists the threads of a process, dead ones too.
-func threadsOf(pid int) ([]int, error) {
-	directory, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
-	if err != nil {
-		return nil, &StopError{TID: pid, Err: err}
-	}
-	defer directory.Close()
-	names, err := directory.Readdirnames(-1)
-	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) {
-		return nil, &StopError{TID: pid, Err: err}
-	}
-	tids := make([]int, 0, len(names))
-	for _, name := range names {
-		if tid, err := strconv.Atoi(name); err == nil {
-			tids = append(tids, tid)
-		}
-	}
-	return tids, nil
 }

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"runtime"
 
-	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
@@ -94,12 +93,12 @@ func (t *Task) attempt(w way, segments []pwrite.Segment) (r result) {
 		}
 	}
 	if w.stop {
-		session, err := ptrace.Stop(t.pid, t.settings.stopTimeout)
+		_, release, err := t.stop()
 		if err != nil {
 			r.err, r.stopErr = err, true
 			return r
 		}
-		defer session.Resume()
+		defer release()
 	}
 	if r.found, r.err = t.checkSegments(segments, procmaps.Write); !r.done() {
 		return r

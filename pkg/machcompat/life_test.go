@@ -189,3 +189,13 @@ func TestTaskOfThisProcess(t *testing.T) {
 		t.Errorf("a write without the stop = %v, and %q is there", err, page[:4])
 	}
 }
+
+// isTraced reports whether a process has a tracer.
+func isTraced(t *testing.T, pid int) bool {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + itoa(pid) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !strings.Contains(string(status), "TracerPid:\t0\n")
+}

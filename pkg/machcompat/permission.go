@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
@@ -200,7 +201,7 @@ func yamaHint(level string, us procfs.ProcStatus, pid int) string {
 
 // tracerOf names the process that traces pid, "" when none does.
 func tracerOf(pid int) string {
-	tracer := tracerPID(pid)
+	tracer := ptrace.TracerOf(pid)
 	if tracer == 0 {
 		return ""
 	}
@@ -215,25 +216,10 @@ func tracerOf(pid int) string {
 
 // tracedByUs reports whether a thread of this program traces pid.
 func tracedByUs(pid int) bool {
-	tracer := tracerPID(pid)
+	tracer := ptrace.TracerOf(pid)
 	if tracer == 0 {
 		return false
 	}
 	_, err := os.Stat("/proc/self/task/" + strconv.Itoa(tracer))
 	return err == nil
-}
-
-// tracerPID returns the TracerPid of /proc/PID/status, which procfs leaves out.
-func tracerPID(pid int) int {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "TracerPid:"); ok {
-			tracer, _ := strconv.Atoi(strings.TrimSpace(value))
-			return tracer
-		}
-	}
-	return 0
 }

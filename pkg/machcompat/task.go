@@ -49,6 +49,9 @@ type Task struct {
 		file *pwrite.ProcMem // opened when first needed
 	}
 
+	suspended suspension
+	calls     callPlace // where system calls can be made in the task
+
 	// open is held for reading by each call, so that Close can't close a file,
 	// and another open get its number, under a call.
 	open   sync.RWMutex
@@ -234,6 +237,9 @@ func (t *Task) Close() error {
 		return ErrClosed
 	}
 	t.closed = true
+	t.suspended.Lock()
+	t.suspended.end()
+	t.suspended.Unlock()
 	t.release()
 	return nil
 }

@@ -55,19 +55,7 @@ func (t *Task) WriteAt(p []byte, off int64) (int, error) {
 // Check says what [Task.Write] of size bytes at address would say of the
 // mappings, without writing.
 func (t *Task) Check(address, size uint64) error {
-	t.open.RLock()
-	defer t.open.RUnlock()
-	if t.closed {
-		return t.closedError(opWrite)
-	}
-	found, err := t.checkRange(address, size, procmaps.Write, nil)
-	if err == nil && size == 0 {
-		err = t.maps.Alive()
-	}
-	if err == nil && found.code == KERN_SUCCESS {
-		return nil
-	}
-	return t.newError(opWrite, address, size, found, err)
+	return t.check(opWrite, address, size, procmaps.Write)
 }
 
 // write is the path of every write.

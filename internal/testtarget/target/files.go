@@ -82,6 +82,19 @@ func mapDeep(arguments []string) (string, error) {
 	return place(pageSize, "rw-", unix.MAP_PRIVATE, fd, 0)
 }
 
+func mapReadOnlyFile(arguments []string) (string, error) {
+	if err := os.WriteFile(arguments[0], make([]byte, pageSize), 0o600); err != nil {
+		return "", err
+	}
+	file, err := os.Open(arguments[0])
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	at, err := unix.MmapPtr(int(file.Fd()), 0, nil, pageSize, unix.PROT_READ, unix.MAP_SHARED)
+	return fmt.Sprintf("%p", at), err
+}
+
 func secret(arguments []string) (string, error) {
 	pages, err := strconv.Atoi(arguments[0])
 	if err != nil {

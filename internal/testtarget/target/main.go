@@ -32,21 +32,28 @@ func main() {
 // commands are what the target can do. Sizes are in bytes unless a name says
 // pages, protections as in /proc/PID/maps: rw-.
 var commands = map[string]func(arguments []string) (string, error){
-	"layout":   layout,       // PROT:PAGES,... ("gap" maps nothing): its address; unmapped pages around it
-	"dump":     dump,         // ADDRESS SIZE: the bytes in hex, whatever their protection
-	"map":      mapPages,     // PROT PAGES [shared]: an address with unmapped pages around it
-	"mapat":    mapAtAddress, // ADDRESS PROT PAGES
-	"find":     findMapping,  // NAME: the address of the mapping of that name
-	"protect":  protect,      // ADDRESS SIZE PROT
-	"unmap":    unmap,        // ADDRESS SIZE
-	"guard":    guard,        // ADDRESS SIZE: guard region
-	"file":     mapFile,      // PATH PROT PAGES FILEBYTES shared|private: creates and maps it
-	"named":    mapNamed,     // HEXPATH PROT OFFSET: creates a file of any name and maps a page of it
-	"deep":     mapDeep,      // DIRECTORY BYTES: a page of a file whose path has at least so many bytes
-	"secret":   secret,       // PAGES: memory of memfd_secret
-	"split":    split,        // COUNT: that many mappings of a page each, side by side
-	"threads":  threads,      // COUNT: threads that count without pause
-	"counts":   counts,       // the counts of those threads
-	"execself": execSelf,     // runs this program anew in this process
-	"dumpable": setDumpable,  // 0|1
+	"layout":       layout,          // PROT:PAGES,... ("gap" maps nothing): its address; unmapped pages around it
+	"dump":         dump,            // ADDRESS SIZE: the bytes in hex, whatever their protection
+	"map":          mapPages,        // PROT PAGES [shared]: an address with unmapped pages around it
+	"mapat":        mapAtAddress,    // ADDRESS PROT PAGES
+	"find":         findMapping,     // NAME: the address of the mapping of that name
+	"protect":      protect,         // ADDRESS SIZE PROT
+	"unmap":        unmap,           // ADDRESS SIZE
+	"guard":        guard,           // ADDRESS SIZE: guard region
+	"file":         mapFile,         // PATH PROT PAGES FILEBYTES shared|private: creates and maps it
+	"named":        mapNamed,        // HEXPATH PROT OFFSET: creates a file of any name and maps a page of it
+	"deep":         mapDeep,         // DIRECTORY BYTES: a page of a file whose path has at least so many bytes
+	"secret":       secret,          // PAGES: memory of memfd_secret
+	"readonlyfile": mapReadOnlyFile, // PATH: a shared page of a file that was opened for reading
+	"seal":         seal,            // ADDRESS SIZE: mseal
+	"split":        split,           // COUNT: that many mappings of a page each, side by side
+	"threads":      threads,         // COUNT: threads that count without pause
+	"counts":       counts,          // the counts of those threads
+	"churn":        churn,           // COUNT: threads, counted with those, that each create the next one and end
+	"catch":        catchSignal,     // SIGNAL: catches it from now on
+	"caught":       caughtSignals,   // SIGNAL: how often it came
+	"vfork":        startVfork,      // a thread waits for the child of a vfork
+	"endvfork":     endVfork,        // ends that child
+	"execself":     execSelf,        // runs this program anew in this process
+	"dumpable":     setDumpable,     // 0|1
 }

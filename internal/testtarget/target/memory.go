@@ -220,6 +220,17 @@ func guard(arguments []string) (string, error) {
 	return "", madvise(at, size, guardInstall)
 }
 
+func seal(arguments []string) (string, error) {
+	at, size, err := addressAndSize(arguments)
+	if err != nil {
+		return "", err
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_MSEAL, at, size, 0); errno != 0 {
+		return "", errno
+	}
+	return "", nil
+}
+
 func split(arguments []string) (string, error) {
 	count, err := strconv.Atoi(arguments[0])
 	if err != nil {

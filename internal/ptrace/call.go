@@ -1,0 +1,225 @@
+package ptrace
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
+)
+
+// Errors of [Session.Borrow].
+var (
+	// ErrNoThread means that every thread is in a state in which it can't be
+	// made to do anything: a signal is on its way to it, or it runs a
+	// restartable sequence. Another stop, a moment later, finds another state.
+	ErrNoThread = errors.New("no thread of the process is fit to make a system call")
+	// ErrSeccomp means that a seccomp filter of the process would or might end
+	// it, or refuse, if it made the system call.
+	ErrSeccomp = errors.New("a seccomp filter of the process stands in the way")
+)
+
+// callTimeout is how long a system call in the process may take.
+const callTimeout = 10 * time.Second
+
+// Borrowed is a stopped thread that makes system calls for us, and of which
+// everything is kept that those change: the registers and the signal mask. The
+// process gets it back, as it was, when its session ends.
+//
+// If this process is killed while a call is under way, some tens of
+// microseconds, nobody gives the thread back, and it runs on from the wrong
+// place.
+type Borrowed struct {
+	ABI     *ABI
+	session *Session
+	tid     int
+	saved   registers
+	mask    uint64
+	resend  []unix.Signal // stopping signals that came meanwhile
+}
+
+// ReadWord reads a word of the process's memory. It is how this package, which
+// knows nothing of memory, looks into it.
+type ReadWord func(address uint64) (uint64, error)
+
+// Borrow takes a thread of the process for system calls. A thread that sits in a
+// system call is preferred: it is between two instructions by any reckoning.
+func (s *Session) Borrow(read ReadWord) (b *Borrowed, err error) {
+	s.do(func() { b, err = s.borrow(read) })
+	return b, err
+}
+
+func (s *Session) borrow(read ReadWord) (*Borrowed, error) {
+	if s.borrowed != nil {
+		return s.borrowed, nil
+	}
+	var second *Borrowed
+	for tid, t := range s.threads {
+		if !t.stopped || t.signal != 0 {
+			continue
+		}
+		b := &Borrowed{session: s, tid: tid}
+		known, err := b.saved.read(tid)
+		if err != nil {
+			continue // it died, as a stopped thread may
+		}
+		if !known {
+			return nil, unix.ENOSYS
+		}
+		if b.saved.inSystemCall() {
+			return s.take(b)
+		}
+		if second == nil && !inRestartableSequence(tid, read) {
+			second = b
+		}
+	}
+	if second == nil {
+		return nil, ErrNoThread
+	}
+	return s.take(second)
+}
+
+// take keeps signals from the thread while it is borrowed.
+func (s *Session) take(b *Borrowed) (*Borrowed, error) {
+	b.ABI = b.saved.abi
+	var err error
+	if b.mask, err = linux.PtraceSigmask(b.tid); err != nil {
+		return nil, fmt.Errorf("signal mask of thread %d: %w", b.tid, err)
+	}
+	if err := linux.PtraceSetSigmask(b.tid, ^uint64(0)); err != nil {
+		return nil, fmt.Errorf("signal mask of thread %d: %w", b.tid, err)
+	}
+	if err := unix.PtraceSetOptions(b.tid, unix.PTRACE_O_TRACESYSGOOD); err != nil {
+		return nil, fmt.Errorf("options of thread %d: %w", b.tid, err)
+	}
+	s.borrowed = b
+	return b, nil
+}
+
+// inRestartableSequence reports whether the thread may be in a sequence of
+// rseq(2), of which the kernel forgets the place if the thread goes elsewhere.
+func inRestartableSequence(tid int, read ReadWord) bool {
+	address, err := linux.PtraceRseqCriticalSection(tid)
+	if err != nil || address == 0 {
+		return false // before Linux 5.13, or none is registered
+	}
+	sequence, err := read(address)
+	return err != nil || sequence != 0
+}
+
+// Call makes a system call in the thread, with the instruction that the ABI
+// names at the given address, and returns its result. An errno of the call
+// itself comes back as a unix.Errno; any other error means that the thread was
+// lost.
+func (b *Borrowed) Call(instruction uint64, function Function, arguments ...uint64) (result uint64, err error) {
+	b.session.do(func() { result, err = b.call(instruction, function, arguments) })
+	return result, err
+}
+
+func (b *Borrowed) call(instruction uint64, function Function, arguments []uint64) (uint64, error) {
+	var a [6]uint64
+	copy(a[:], arguments)
+	if err := b.confirmAllowed(instruction, b.ABI.numbers[function], a); err != nil {
+		return 0, err
+	}
+	r := b.saved
+	r.call(instruction, b.ABI.numbers[function], a)
+	if err := r.write(b.tid); err != nil {
+		return 0, b.lost(err)
+	}
+	for range 2 { // the entry of the system call, and its exit
+		if err := b.runToSystemCall(); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := r.read(b.tid); err != nil {
+		return 0, b.lost(err)
+	}
+	const highestErrno = 4095
+	result := r.get(b.ABI.result)
+	if errno := -result; errno >= 1 && errno <= highestErrno {
+		return 0, unix.Errno(errno)
+	}
+	if b.ABI.Word == 4 {
+		result = uint64(uint32(result))
+	}
+	return result, nil
+}
+
+func (b *Borrowed) lost(err error) error { return &StopError{TID: b.tid, Err: err} }
+
+// runToSystemCall lets the thread run to the next entry or exit of a system
+// call. SIGSTOP alone can't be blocked; one that comes is sent again at the end.
+func (b *Borrowed) runToSystemCall() error {
+	const systemCallStop = int(unix.SIGTRAP) | 0x80
+	for {
+		if err := unix.PtraceSyscall(b.tid, 0); err != nil {
+			return b.lost(err)
+		}
+		status, err := b.awaitStop()
+		switch {
+		case err != nil:
+			return err
+		case status == systemCallStop:
+			return nil
+		case status>>8 == 0 && status == int(unix.SIGSTOP):
+			b.resend = append(b.resend, unix.SIGSTOP)
+		case status>>8 == 0:
+			return b.lost(fmt.Errorf("it got %v instead of making a system call", unix.Signal(status)))
+		}
+	}
+}
+
+// awaitStop waits until the thread stops and returns how. It spins at first,
+// because a system call in the process takes microseconds.
+func (b *Borrowed) awaitStop() (status int, err error) {
+	deadline := time.Now().Add(callTimeout)
+	for pause := time.Duration(0); ; pause = nextPause(pause) {
+		told, err := linux.PeekChild(b.tid)
+		switch {
+		case err != nil:
+			return 0, b.lost(err)
+		case told.Code == linux.CLD_TRAPPED:
+			return told.Status, nil
+		case told.TID != 0:
+			return 0, b.lost(unix.ESRCH)
+		case time.Now().After(deadline):
+			return 0, b.lost(ErrTimeout)
+		}
+		sleep(pause)
+	}
+}
+
+// giveBack makes the thread what it was. It must first be stopped where the
+// kernel has signals looked at, because only from there does it start an
+// interrupted system call again.
+func (b *Borrowed) giveBack() error {
+	defer func() {
+		for _, signal := range b.resend {
+			unix.Tgkill(b.session.pid, b.tid, signal)
+		}
+	}()
+	if err := unix.PtraceInterrupt(b.tid); err != nil {
+		return b.lost(err)
+	}
+	for {
+		if err := unix.PtraceCont(b.tid, 0); err != nil {
+			return b.lost(err)
+		}
+		status, err := b.awaitStop()
+		if err != nil {
+			return err
+		}
+		if status>>8 == unix.PTRACE_EVENT_STOP {
+			break
+		}
+	}
+	if err := b.saved.write(b.tid); err != nil {
+		return b.lost(err)
+	}
+	if err := linux.PtraceSetSigmask(b.tid, b.mask); err != nil {
+		return b.lost(err)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package ptrace
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
+)
+
+// stopAll seizes and stops threads until a look at all of them shows none that
+// is not stopped. A thread that still runs may have created one since the last
+// look; a stopped one can't.
+func (s *Session) stopAll(deadline time.Time) error {
+	for {
+		changed, err := s.seizeNew()
+		if err != nil {
+			return err
+		}
+		gone, err := s.awaitStops(deadline)
+		if err != nil {
+			return err
+		}
+		if !changed && !gone {
+			break
+		}
+		if time.Now().After(deadline) {
+			return &StopError{TID: s.pid, Err: ErrTimeout}
+		}
+	}
+	if len(s.threads) == 0 {
+		return &StopError{TID: s.pid, Err: unix.ESRCH}
+	}
+	return nil
+}
+
+// seizeNew seizes and interrupts the threads that are not seized yet. The list
+// must be looked at again when it changed meanwhile.
+func (s *Session) seizeNew() (changed bool, err error) {
+	tids, err := threadsOf(s.pid)
+	if err != nil {
+		return false, err
+	}
+	for _, tid := range tids {
+		if s.threads[tid] != nil {
+			continue
+		}
+		switch err := seize(s.pid, tid); err {
+		case nil:
+			s.threads[tid] = &thread{}
+			changed = true
+		case unix.ESRCH:
+			changed = true
+		case errEnded:
+		default:
+			return false, &StopError{TID: tid, Err: err}
+		}
+	}
+	return changed, nil
+}
+
+// errEnded means that a thread is listed only because its process has others.
+var errEnded = errors.New("the thread has ended")
+
+// seize makes a thread stop under our trace as soon as it can.
+func seize(pid, tid int) error {
+	for range 2 {
+		err := unix.PtraceSeize(tid)
+		switch {
+		case err == nil:
+			_ = unix.PtraceInterrupt(tid) // if it is gone by now, look will find that
+			return nil
+		case err != unix.EPERM:
+			return err
+		case isDead(pid, tid):
+			return errEnded
+		case unix.PtraceInterrupt(tid) == nil:
+			// It is ours already: a thread that runs another program takes the
+			// process's number, and our trace with it.
+			return nil
+		}
+		// That may have happened between the first question and the second.
+	}
+	return unix.EPERM
+}
+
+// awaitStops waits until each seized thread is stopped, and forgets those that
+// are gone.
+func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
+	for pause := time.Duration(0); ; pause = nextPause(pause) {
+		running := 0
+		for tid, t := range s.threads {
+			switch state, err := t.look(s.pid, tid, pause == longestPause); {
+			case err != nil:
+				return gone, &StopError{TID: tid, Err: err}
+			case state == isRunning:
+				running = tid
+			case state == isGone:
+				delete(s.threads, tid)
+				gone, s.lost = true, true
+			}
+		}
+		if running == 0 {
+			return gone, nil
+		}
+		if time.Now().After(deadline) {
+			return gone, &StopError{TID: running, Err: ErrTimeout}
+		}
+		sleep(pause)
+	}
+}
+
+const longestPause = time.Millisecond
+
+// nextPause lets a wait begin with looks and end with sleep.
+func nextPause(pause time.Duration) time.Duration {
+	return min(pause+pause/4+time.Microsecond, longestPause)
+}
+
+func sleep(pause time.Duration) {
+	if pause < 20*time.Microsecond {
+		runtime.Gosched()
+	} else {
+		time.Sleep(pause)
+	}
+}
+
+// threadState is what look finds.
+type threadState int
+
+const (
+	isRunning threadState = iota
+	isStopped
+	isGone // ended, or no longer traced by us under this number
+)
+
+// look notes whether the thread is stopped. With closely set it also finds what
+// the kernel does not tell a tracer that waits.
+func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
+	told, err := linux.PeekChild(tid)
+	switch {
+	case err == unix.ECHILD:
+		return isGone, nil
+	case err != nil:
+		return isRunning, err
+	case told.Code == linux.CLD_EXITED || told.Code == linux.CLD_KILLED || told.Code == linux.CLD_DUMPED:
+		reap(pid, tid)
+		return isGone, nil
+	case told.Code == linux.CLD_TRAPPED:
+		t.stopped, t.signal = true, 0
+		if event := told.Status >> 8; event == 0 {
+			t.signal = unix.Signal(told.Status & 0x7f)
+		}
+		return isStopped, nil
+	}
+	if !t.stopped && !closely {
+		return isRunning, nil
+	}
+	t.stopped = false
+	switch _, err := unix.PtraceGetEventMsg(tid); {
+	case err == nil:
+		// It is stopped. Unless it stopped this moment, another wait of this
+		// program has consumed that, and its signal.
+		if told, err := linux.PeekChild(tid); err == nil && told.TID == 0 {
+			t.stopped = true
+			return isStopped, nil
+		}
+		return isRunning, nil
+	case unix.PtraceInterrupt(tid) == unix.ESRCH, isDead(pid, tid):
+		// Another thread has taken the process's number by running another
+		// program, or the first thread ended before the others, which the kernel
+		// tells only when they have ended too.
+		return isGone, nil
+	}
+	return isRunning, nil
+}
+
+// reapThreads reaps the threads of the process that ended while we traced them.
+// A thread that runs another program waits for that, holding a lock that
+// PTRACE_SEIZE waits for: so whoever seizes needs another one to reap.
+func reapThreads(pid int) {
+	tids, _ := threadsOf(pid)
+	for _, tid := range tids {
+		if told, err := linux.PeekChild(tid); err == nil && told.TID != 0 && told.Code != linux.CLD_TRAPPED && told.Code != linux.CLD_STOPPED {
+			reap(pid, tid)
+		}
+	}
+}
+
+// reap consumes the end of a traced thread, unless it is the process's first:
+// its end is for the process's parent, which this program may be.
+func reap(pid, tid int) {
+	if tid != pid {
+		_, _ = unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil)
+	}
+}
+
+// threadsOf lists the threads of a process, dead ones too.
+func threadsOf(pid int) ([]int, error) {
+	directory, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
+	if errors.Is(err, unix.ENOENT) {
+		return nil, &StopError{TID: pid, Err: unix.ESRCH}
+	}
+	if err != nil {
+		return nil, &StopError{TID: pid, Err: err}
+	}
+	defer directory.Close()
+	names, err := directory.Readdirnames(-1)
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) {
+		return nil, &StopError{TID: pid, Err: err}
+	}
+	tids := make([]int, 0, len(names))
+	for _, name := range names {
+		if tid, err := strconv.Atoi(name); err == nil {
+			tids = append(tids, tid)
+		}
+	}
+	return tids, nil
+}
+
+// isDead reports whether a thread has ended, though it may still be listed: a
+// process whose first thread ended before the others lists it until the end.
+func isDead(pid, tid int) bool {
+	fs, err := procfs.NewFS("/proc")
+	if err != nil {
+		return false
+	}
+	thread, err := fs.Thread(pid, tid)
+	if err != nil {
+		return true
+	}
+	status, err := thread.Stat()
+	return err != nil || status.State == "Z" || status.State == "X"
+}

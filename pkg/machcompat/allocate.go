@@ -1,0 +1,118 @@
+package machcompat
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	opAllocate   = "vm_allocate"
+	opDeallocate = "vm_deallocate"
+)
+
+// Allocate maps size bytes of new memory in the task, rounded up to pages, of
+// zeros and with VM_PROT_DEFAULT: vm_allocate. The task itself makes the system
+// call, as for [Task.Protect]. flags are VM_FLAGS_ANYWHERE, where the address is
+// a wish, or VM_FLAGS_FIXED, also with VM_FLAGS_OVERWRITE. It returns the address
+// of the first page. Size 0 succeeds at address 0.
+//
+// The error is an [*Error]: KERN_INVALID_ARGUMENT for other flags, a size that
+// wraps, or a task that has ended; KERN_NO_SPACE when there is no room, or
+// something is mapped at a fixed address; KERN_INVALID_ADDRESS for a fixed
+// address that no memory can have; and the codes of Protect for a call that the
+// task can't be made to make.
+func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return 0, t.closedError(opAllocate)
+	}
+	fail := func(code KernReturn, err error) error {
+		return t.newError(opAllocate, address, size, fault{code: code, address: address}, err)
+	}
+	if flags&^(VM_FLAGS_ANYWHERE|VM_FLAGS_OVERWRITE) != 0 {
+		return 0, fail(KERN_INVALID_ARGUMENT, fmt.Errorf("%#x are not flags of vm_allocate", flags))
+	}
+	if size == 0 {
+		return 0, t.aliveError(opAllocate, address)
+	}
+	anywhere := flags&VM_FLAGS_ANYWHERE != 0
+	if anywhere && rangeWraps(address, size) {
+		address = 0
+	}
+	if rangeWraps(address, size) {
+		return 0, fail(KERN_INVALID_ARGUMENT, errWraps)
+	}
+	start, end := pageRange(address, size)
+	mmapFlags := unix.MAP_FIXED_NOREPLACE
+	if anywhere {
+		mmapFlags = 0
+	} else if flags&VM_FLAGS_OVERWRITE != 0 {
+		mmapFlags = unix.MAP_FIXED
+	}
+	var got uint64
+	err := t.withCaller(func(c caller) (err error) {
+		got, err = c.mmap(start, end-start, mmapFlags)
+		if err == nil && !anywhere && got != start {
+			// Before Linux 4.17 a fixed address was a wish.
+			err = errors.Join(unix.EEXIST, c.munmap(got, end-start))
+		}
+		return err
+	})
+	if err == nil {
+		return got, nil
+	}
+	switch errnoOf(err) {
+	case unix.EEXIST:
+		return 0, fail(KERN_NO_SPACE, err)
+	case unix.ENOMEM:
+		if !anywhere && t.beyondLastAddress(end) {
+			return 0, fail(KERN_INVALID_ADDRESS, nil)
+		}
+		return 0, fail(KERN_NO_SPACE, err)
+	case unix.EPERM, unix.EINVAL:
+		if _, ok := err.(unix.Errno); ok { // below vm.mmap_min_addr
+			return 0, fail(KERN_INVALID_ADDRESS, err)
+		}
+	}
+	return 0, t.callError(opAllocate, address, size, err)
+}
+
+// beyondLastAddress reports whether end is above the 47 bits that the kernel
+// gives to a process that does not ask for more.
+func (t *Task) beyondLastAddress(end uint64) bool { return end > 1<<47-HostPageSize() }
+
+// Deallocate unmaps the pages that hold the size bytes at address:
+// vm_deallocate. What is not mapped there is passed over, as on Mach. Size 0
+// succeeds. The task itself makes the system call, as for [Task.Protect].
+//
+// The error is an [*Error]: KERN_INVALID_ARGUMENT for a range that wraps or that
+// no memory can have, or a task that has ended; KERN_PROTECTION_FAILURE for
+// sealed memory; and the codes of Protect.
+func (t *Task) Deallocate(address, size uint64) error {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return t.closedError(opDeallocate)
+	}
+	if size == 0 {
+		return t.aliveError(opDeallocate, address)
+	}
+	fail := func(code KernReturn, err error) error {
+		return t.newError(opDeallocate, address, size, fault{code: code, address: address}, err)
+	}
+	if rangeWraps(address, size) {
+		return fail(KERN_INVALID_ARGUMENT, errWraps)
+	}
+	start, end := pageRange(address, size)
+	err := t.withCaller(func(c caller) error { return c.munmap(start, end-start) })
+	if _, ok := err.(unix.Errno); ok {
+		return fail(protectCode(err), err)
+	}
+	if err != nil {
+		return t.callError(opDeallocate, address, size, err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package machcompat
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/vmwrite/vmwrite/internal/ptrace"
+)
+
+const (
+	opSuspend = "task_suspend"
+	opResume  = "task_resume"
+)
+
+var errNotSuspended = errors.New("the task is not suspended")
+
+// suspension is the stop of a task, which those that need it share.
+type suspension struct {
+	sync.Mutex
+	count   int // calls of Suspend without their Resume
+	session *ptrace.Session
+}
+
+// Suspend stops all threads of the task until [Task.Resume] was called as often:
+// Mach's task_suspend. Unlike there the task belongs to this program meanwhile:
+// it can have no other tracer, and when this program ends, or closes the Task,
+// the kernel lets the task go on.
+//
+// The error is an [*Error] with KERN_INVALID_ARGUMENT when the task has ended,
+// KERN_FAILURE when it can't be stopped (traced by another, or a thread that
+// does not stop in time), KERN_NOT_SUPPORTED when a sandbox refuses ptrace.
+func (t *Task) Suspend() error {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return t.closedError(opSuspend)
+	}
+	s := &t.suspended
+	s.Lock()
+	defer s.Unlock()
+	if err := t.maps.Alive(); err != nil {
+		return t.newError(opSuspend, 0, 0, fault{}, err)
+	}
+	if s.session == nil {
+		session, err := ptrace.Stop(t.pid, t.settings.stopTimeout)
+		if err != nil {
+			e := t.newError(opSuspend, 0, 0, fault{}, err)
+			t.explainStop(e)
+			return e
+		}
+		s.session = session
+	}
+	s.count++
+	return nil
+}
+
+// Resume takes one [Task.Suspend] back: Mach's task_resume. The error is an
+// [*Error] with KERN_FAILURE when there is none to take back.
+func (t *Task) Resume() error {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return t.closedError(opResume)
+	}
+	s := &t.suspended
+	s.Lock()
+	defer s.Unlock()
+	if s.count == 0 {
+		return &Error{Op: opResume, PID: t.pid, Code: KERN_FAILURE, Err: errNotSuspended}
+	}
+	s.count--
+	if s.count == 0 {
+		s.end()
+	}
+	return nil
+}
+
+// end lets the task go on.
+func (s *suspension) end() {
+	if s.session != nil {
+		s.session.Resume()
+		s.session = nil
+	}
+	s.count = 0
+}
+
+// stop stops the task, unless it is suspended, until release is called.
+func (t *Task) stop() (session *ptrace.Session, release func(), err error) {
+	t.suspended.Lock()
+	if t.suspended.session != nil {
+		return t.suspended.session, t.suspended.Unlock, nil
+	}
+	t.suspended.Unlock()
+	session, err = ptrace.Stop(t.pid, t.settings.stopTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	return session, session.Resume, nil
+}
