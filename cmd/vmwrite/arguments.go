@@ -9,10 +9,11 @@ import (
 )
 
 // numbersLast moves what stands for no flag behind a "--", so that a negative
-// number may be a value: pflag would take -5 for a flag of that name.
+// number, or a protection, may be a value: pflag would take -5 and -w- for flags
+// of those names.
 func numbersLast(root *cobra.Command, args []string) []string {
 	cmd, rest, err := root.Find(args)
-	if err != nil || cmd == root || !hasNegativeNumber(rest) {
+	if err != nil || cmd == root || !hasDashedValue(rest) {
 		return args
 	}
 	flags := append([]string{}, args[:len(args)-len(rest)]...)
@@ -25,7 +26,7 @@ func numbersLast(root *cobra.Command, args []string) []string {
 		case arg == "--":
 			values = append(values, rest[i+1:]...)
 			i = len(rest)
-		case !strings.HasPrefix(arg, "-") || arg == "-" || isNegativeNumber(arg):
+		case !strings.HasPrefix(arg, "-") || arg == "-" || isDashedValue(arg):
 			values = append(values, arg)
 		default:
 			flags = append(flags, arg)
@@ -38,14 +39,18 @@ func numbersLast(root *cobra.Command, args []string) []string {
 	return append(append(flags, "--"), values...)
 }
 
-func hasNegativeNumber(args []string) bool {
+func hasDashedValue(args []string) bool {
 	for _, arg := range args {
-		if isNegativeNumber(arg) {
+		if isDashedValue(arg) {
 			return true
 		}
 	}
 	return false
 }
+
+// isDashedValue reports whether arg is a value though it may begin with a dash.
+// No flag is spelled like a protection.
+func isDashedValue(arg string) bool { return isProtection(arg) || isNegativeNumber(arg) }
 
 // isNegativeNumber reports whether arg is a number of a kind that a value may
 // be. No flag begins with a digit, and none is named inf.

@@ -83,6 +83,17 @@ func printJSON(s streams, o outcome) error {
 	return nil
 }
 
+// finish prints the result of a call that succeeded.
+func finish(s streams, asJSON bool, o outcome, message string) error {
+	if asJSON {
+		return printJSON(s, o.succeeded(message))
+	}
+	if _, err := fmt.Fprintln(s.out, message); err != nil {
+		return &fileError{fmt.Errorf("writing the result: %w", err)}
+	}
+	return nil
+}
+
 // report tells of an error: one line, and another for what to do about it.
 func report(s streams, err error, asJSON bool) {
 	s.notef("%v", err)

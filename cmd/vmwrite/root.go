@@ -74,8 +74,8 @@ kern_return_t as the exit status when it can't.`,
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newWriteCmd(s), newReadCmd(s), newMapsCmd(s), newDemoCmd(s),
-		newDemoTargetCmd(s), newExplainCmd(s), newVersionCmd(s),
+		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newSuspendCmd(s), newDemoCmd(s),
+		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), newVersionCmd(s),
 	)
 	return root
 }

@@ -30,6 +30,7 @@ func (w withTargets) Run() int { return testtarget.Main(w.m) }
 //	target LAYOUT       starts a target: $PID, and $S0, $S1, ... for the address of
 //	                    each part of the layout (see testtarget)
 //	named PROGRAM       the same, for a copy of the target and one writable page
+//	mapfile NAME        the target maps a new file, shared and read-only: $FILE
 //	status N CMD...     runs a command that must end with status N
 //	there ADDRESS HEX   the target holds these bytes there
 func TestScript(t *testing.T) {
@@ -43,10 +44,11 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"target": startTarget,
-			"named":  startNamed,
-			"status": wantStatus,
-			"there":  wantBytes,
+			"target":  startTarget,
+			"named":   startNamed,
+			"mapfile": mapFile,
+			"status":  wantStatus,
+			"there":   wantBytes,
 		},
 	})
 }
@@ -106,13 +108,24 @@ func wantBytes(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	want, err := hex.DecodeString(args[1])
 	ts.Check(err)
+	if got := targetOf(ts).Bytes(address, len(want)); bytes.Equal(got, want) == neg {
+		ts.Fatalf("% x is at %s; want (negated: %v) % x", got, args[0], neg, want)
+	}
+}
+
+func targetOf(ts *testscript.TestScript) *testtarget.Target {
 	target, ok := targets.Load(ts)
 	if !ok {
 		ts.Fatalf("no target was started")
 	}
-	if got := target.(*testtarget.Target).Bytes(address, len(want)); bytes.Equal(got, want) == neg {
-		ts.Fatalf("% x is at %s; want (negated: %v) % x", got, args[0], neg, want)
+	return target.(*testtarget.Target)
+}
+
+func mapFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: mapfile NAME")
 	}
+	ts.Setenv("FILE", targetOf(ts).Do("readonlyfile %s", ts.MkAbs(args[0])))
 }
 
 // scriptTB lets a script stand where a test helper wants a test.

@@ -14,14 +14,15 @@ import (
 type writeOptions struct {
 	targetFlags
 	wayFlags
-	kind    string
-	file    string
-	endian  string
-	expect  string
-	verify  bool
-	dryRun  bool
-	json    bool
-	verbose bool
+	kind      string
+	file      string
+	endian    string
+	expect    string
+	unprotect bool
+	verify    bool
+	dryRun    bool
+	json      bool
+	verbose   bool
 }
 
 func newWriteCmd(s streams) *cobra.Command {
@@ -54,6 +55,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 	flags.StringVarP(&o.file, "file", "f", "", "write the bytes of this file; - is standard input")
 	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
 	flags.StringVar(&o.expect, "expect", "", "write only if these bytes (hex) are there now")
+	flags.BoolVar(&o.unprotect, "unprotect", false, "make the memory writable, write, and put its protection back")
 	flags.BoolVar(&o.verify, "verify", false, "read back and compare")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would happen, and write nothing")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
@@ -160,12 +162,16 @@ func (j *job) run() error {
 		j.describe()
 	}
 	if j.dryRun {
-		if err := j.task.Check(j.address, uint64(len(j.data))); err != nil {
+		if err := j.check(); err != nil {
 			return err
 		}
 		return j.finish(j.summary("would write"), 0)
 	}
-	if err := j.write(); err != nil {
+	write := j.write
+	if j.unprotect {
+		write = j.writeUnprotected
+	}
+	if err := write(); err != nil {
 		return err
 	}
 	if j.verify {
@@ -174,6 +180,14 @@ func (j *job) run() error {
 		}
 	}
 	return j.finish(j.summary("wrote"), uint64(len(j.data)))
+}
+
+// check says whether the write can be made.
+func (j *job) check() error {
+	if j.unprotect {
+		return j.confirmUnprotectable()
+	}
+	return j.task.Check(j.address, uint64(len(j.data)))
 }
 
 // write writes the data. A signal ends this program at once only where it can't
@@ -197,21 +211,14 @@ func (j *job) summary(did string) string {
 
 // finish prints the result.
 func (j *job) finish(message string, written uint64) error {
-	if !j.json {
-		if _, err := fmt.Fprintln(j.out, message); err != nil {
-			return &fileError{fmt.Errorf("writing the result: %w", err)}
-		}
-		return nil
-	}
-	o := outcome{
+	return finish(j.streams, j.json, outcome{
 		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: uint64(len(j.data)),
 		Written: written, Backend: j.task.Backend().String(),
-	}
-	return printJSON(j.streams, o.succeeded(message))
+	}, message)
 }
 
 // failure is an error of this command in the form of the library's.
-func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) error {
+func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) *machcompat.Error {
 	return &machcompat.Error{
 		Op: "vm_write", PID: j.task.PID(), Address: j.address, Size: uint64(len(j.data)), Written: written,
 		Partial: written > 0, Code: code, Fault: fault, Err: err,

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+type copyOptions struct {
+	targetFlags
+	json bool
+}
+
+func newCopyCmd(s streams) *cobra.Command {
+	o := &copyOptions{}
+	cmd := &cobra.Command{
+		Use:   "copy (-p PID | -n NAME) SOURCE SIZE DESTINATION",
+		Short: "Copy bytes inside the memory of a process",
+		Long: `Copy SIZE bytes inside the memory of a process, from the address SOURCE to the
+address DESTINATION; the two may overlap. Both are checked before a byte is
+written.`,
+		Example:           "  vmwrite copy -p 4711 0x7f3a5c001000 64 0x7f3a5c002000",
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runCopy(s, o, args)
+		},
+	}
+	o.targetFlags.add(cmd)
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func runCopy(s streams, o *copyOptions, args []string) error {
+	if len(args) != 3 {
+		return usagef("give SOURCE SIZE DESTINATION, as 0x7f3a5c001000 64 0x7f3a5c002000 (see vmwrite copy --help)")
+	}
+	source, err := parseAddress(args[0])
+	if err != nil {
+		return err
+	}
+	size, err := parseSize(args[1])
+	if err != nil {
+		return err
+	}
+	destination, err := parseAddress(args[2])
+	if err != nil {
+		return err
+	}
+	pid, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	if err := task.Copy(source, size, destination); err != nil {
+		return err
+	}
+	return finish(s, o.json, outcome{Op: "vm_copy", PID: pid, Address: hexAddress(destination), Size: size, Written: size, Backend: task.Backend().String()},
+		fmt.Sprintf("copied %d bytes from %#x to %#x of process %d", size, source, destination, pid))
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+func newPageSizeCmd(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "page-size",
+		Short: "Print the size of a page in bytes",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(s.out, machcompat.HostPageSize())
+			return nil
+		},
+	}
+}

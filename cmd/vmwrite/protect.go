@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+type protectOptions struct {
+	targetFlags
+	json bool
+}
+
+func newProtectCmd(s streams) *cobra.Command {
+	o := &protectOptions{}
+	cmd := &cobra.Command{
+		Use:   "protect (-p PID | -n NAME) ADDRESS SIZE PROTECTION",
+		Short: "Change the protection of memory of a process",
+		Long: `Change the protection of the pages that hold SIZE bytes at ADDRESS of a process, to
+PROTECTION as vmwrite maps shows it: rw-, r-x, ---. The process itself makes the
+change: it is stopped for a moment, and goes on as it was.
+
+To write to memory that is protected, vmwrite write --unprotect does all at once.`,
+		Example: `  vmwrite protect -p 4711 0x7f3a5c001000 4096 rw-
+  vmwrite protect -n game 0x7f3a5c001000 1 r-x`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return runProtect(s, o, args)
+		},
+	}
+	o.targetFlags.add(cmd)
+	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+func runProtect(s streams, o *protectOptions, args []string) error {
+	if len(args) != 3 {
+		return usagef("give ADDRESS SIZE PROTECTION, as 0x7f3a5c001000 4096 rw- (see vmwrite protect --help)")
+	}
+	address, err := parseAddress(args[0])
+	if err != nil {
+		return err
+	}
+	size, err := parseSize(args[1])
+	if err != nil {
+		return err
+	}
+	prot, err := parseProtection(args[2])
+	if err != nil {
+		return err
+	}
+	pid, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	if err := task.Protect(address, size, false, prot); err != nil {
+		return err
+	}
+	return finish(s, o.json, outcome{Op: "vm_protect", PID: pid, Address: hexAddress(address), Size: size},
+		fmt.Sprintf("the pages of %d bytes at %#x of process %d are %s now", size, address, pid, prot))
+}
+
+// parseProtection parses three characters as /proc/PID/maps and vmwrite maps
+// show them.
+func parseProtection(text string) (prot machcompat.VMProt, err error) {
+	if !isProtection(text) {
+		return 0, usagef("protection %q: want three characters such as rw-, r-x or ---", text)
+	}
+	for i, bit := range []machcompat.VMProt{machcompat.VM_PROT_READ, machcompat.VM_PROT_WRITE, machcompat.VM_PROT_EXECUTE} {
+		if text[i] != '-' {
+			prot |= bit
+		}
+	}
+	return prot, nil
+}
+
+func isProtection(text string) bool {
+	if len(text) != 3 {
+		return false
+	}
+	for i := range text {
+		if text[i] != "rwx"[i] && text[i] != '-' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+type suspendOptions struct {
+	targetFlags
+	duration time.Duration
+}
+
+func newSuspendCmd(s streams) *cobra.Command {
+	o := &suspendOptions{}
+	cmd := &cobra.Command{
+		Use:   "suspend (-p PID | -n NAME) [--for DURATION]",
+		Short: "Stop a process until Enter, Ctrl-C or the end of a time",
+		Long: `Stop all threads of a process until Enter is pressed, standard input ends, Ctrl-C,
+or the time of --for has passed. Then it goes on, as it does however this command
+ends: so there is no command to resume it. It keeps its state of job control.`,
+		Example: "  vmwrite suspend -n game\n  vmwrite suspend -p 4711 --for 2s",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return runSuspend(s, o)
+		},
+	}
+	o.targetFlags.add(cmd)
+	cmd.Flags().DurationVar(&o.duration, "for", 0, "how long, as 500ms or 2s; 0 is until Enter or Ctrl-C")
+	return cmd
+}
+
+func runSuspend(s streams, o *suspendOptions) error {
+	if o.duration < 0 {
+		return usagef("--for %v: a time can't be negative", o.duration)
+	}
+	pid, err := o.resolve()
+	if err != nil {
+		return err
+	}
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	interrupted, stop := interrupts()
+	defer stop()
+	if err := task.Suspend(); err != nil {
+		return err
+	}
+	enter := make(chan struct{})
+	var timeout <-chan time.Time
+	if o.duration > 0 {
+		timeout = time.After(o.duration)
+		fmt.Fprintf(s.out, "process %d is stopped for %v\n", pid, o.duration)
+	} else {
+		fmt.Fprintf(s.out, "process %d is stopped; press Enter to let it go on\n", pid)
+		go func() {
+			_, _ = bufio.NewReader(s.in).ReadString('\n')
+			close(enter)
+		}()
+	}
+	select {
+	case <-enter:
+	case <-timeout:
+	case <-interrupted:
+	}
+	if err := task.Resume(); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "process %d goes on\n", pid)
+	return nil
+}
