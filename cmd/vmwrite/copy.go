@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 type copyOptions struct {
@@ -47,11 +46,7 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := o.resolve()
-	if err != nil {
-		return err
-	}
-	task, err := machcompat.TaskForPID(pid)
+	task, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -59,6 +54,6 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err := task.Copy(source, size, destination); err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_copy", PID: pid, Address: hexAddress(destination), Size: size, Written: size, Backend: task.Backend().String()},
-		fmt.Sprintf("copied %d bytes from %#x to %#x of process %d", size, source, destination, pid))
+	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: size, Backend: task.Backend().String()},
+		fmt.Sprintf("copied %d bytes from %#x to %#x of process %d", size, source, destination, task.PID()))
 }

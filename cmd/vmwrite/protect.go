@@ -50,11 +50,7 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := o.resolve()
-	if err != nil {
-		return err
-	}
-	task, err := machcompat.TaskForPID(pid)
+	task, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -62,8 +58,8 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if err := task.Protect(address, size, false, prot); err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_protect", PID: pid, Address: hexAddress(address), Size: size},
-		fmt.Sprintf("the pages of %d bytes at %#x of process %d are %s now", size, address, pid, prot))
+	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Size: size},
+		fmt.Sprintf("the pages of %d bytes at %#x of process %d are %s now", size, address, task.PID(), prot))
 }
 
 // parseProtection parses three characters as /proc/PID/maps and vmwrite maps

@@ -68,11 +68,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := o.resolve()
-	if err != nil {
-		return err
-	}
-	task, err := machcompat.TaskForPID(pid, options...)
+	task, err := o.open(options...)
 	if err != nil {
 		return err
 	}
@@ -81,7 +77,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if o.kind == "" {
 		return r.bytes(size)
 	}
-	return r.values(encoding{kind: o.kind, order: order, word: wordSize(pid)})
+	return r.values(encoding{kind: o.kind, order: order, word: wordSize(task.PID())})
 }
 
 // size parses SIZE, which a type replaces.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 type suspendOptions struct {
@@ -37,11 +36,7 @@ func runSuspend(s streams, o *suspendOptions) error {
 	if o.duration < 0 {
 		return usagef("--for %v: a time can't be negative", o.duration)
 	}
-	pid, err := o.resolve()
-	if err != nil {
-		return err
-	}
-	task, err := machcompat.TaskForPID(pid)
+	task, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -55,9 +50,9 @@ func runSuspend(s streams, o *suspendOptions) error {
 	var timeout <-chan time.Time
 	if o.duration > 0 {
 		timeout = time.After(o.duration)
-		fmt.Fprintf(s.out, "process %d is stopped for %v\n", pid, o.duration)
+		fmt.Fprintf(s.out, "process %d is stopped for %v\n", task.PID(), o.duration)
 	} else {
-		fmt.Fprintf(s.out, "process %d is stopped; press Enter to let it go on\n", pid)
+		fmt.Fprintf(s.out, "process %d is stopped; press Enter to let it go on\n", task.PID())
 		go func() {
 			_, _ = bufio.NewReader(s.in).ReadString('\n')
 			close(enter)
@@ -71,6 +66,6 @@ func runSuspend(s streams, o *suspendOptions) error {
 	if err := task.Resume(); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "process %d goes on\n", pid)
+	fmt.Fprintf(s.out, "process %d goes on\n", task.PID())
 	return nil
 }

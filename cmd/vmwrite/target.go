@@ -46,6 +46,15 @@ func (f *targetFlags) resolve() (int, error) {
 	return int(pid), nil
 }
 
+// open takes hold of the process.
+func (f *targetFlags) open(options ...machcompat.Option) (*machcompat.Task, error) {
+	pid, err := f.resolve()
+	if err != nil {
+		return nil, err
+	}
+	return machcompat.TaskForPID(pid, options...)
+}
+
 // process is what a person knows a process by.
 type process struct {
 	pid     int
