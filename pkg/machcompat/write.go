@@ -2,6 +2,7 @@ package machcompat
 
 import (
 	"errors"
+	"os"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -28,7 +29,45 @@ type Segment = pwrite.Segment
 // lives. Write does not allocate.
 func (t *Task) Write(address uint64, data []byte) error {
 	segments := [1]pwrite.Segment{{Address: address, Data: data}}
+	if w := t.chooseWay(); w == (way{backend: ProcessVM}) && inOnePage(address, len(data)) {
+		if done, err := t.writeInPage(w, segments[:]); done {
+			return err
+		}
+	}
 	return t.write(segments[:])
+}
+
+// writeInPage is the whole path for bytes of one page, in a running task: check,
+// write, confirm, with nothing in between. The kernel writes such bytes all or
+// not at all, so whatever else it meets it leaves, undone, to the general path.
+func (t *Task) writeInPage(w way, segments []pwrite.Segment) (done bool, err error) {
+	t.open.RLock()
+	defer t.open.RUnlock()
+	if t.closed {
+		return false, nil
+	}
+	address, data := segments[0].Address, segments[0].Data
+	span, found, err := t.maps.Next(address)
+	if err != nil || !found || span.Start > address || span.Perms&procmaps.Write == 0 {
+		return false, nil
+	}
+	if span.Perms&procmaps.Execute != 0 && processVMLeavesStaleCode {
+		return false, nil
+	}
+	if n, err := t.vm.WriteOnce(address, data); err != nil || n < len(data) {
+		return false, nil
+	}
+	if _, _, err := t.maps.Next(address); err != nil {
+		return true, t.writeError(w, segments, result{err: err, gone: true})
+	}
+	return true, nil
+}
+
+// inOnePage reports whether there are bytes and all lie in one page, so that one
+// mapping and one protection decide about them.
+func inOnePage(address uint64, size int) bool {
+	page := uint64(os.Getpagesize())
+	return size > 0 && address&(page-1)+uint64(size) <= page && !rangeWraps(address, uint64(size))
 }
 
 // WriteBatch writes all segments or none: it checks every one before it writes

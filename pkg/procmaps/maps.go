@@ -182,6 +182,27 @@ func (m *Maps) Walk(start, end uint64, visit func(Span) bool) error {
 	return nil
 }
 
+// Next returns the span that address lies in, or the next above it; the bool is
+// false when there is none. It allocates nothing.
+func (m *Maps) Next(address uint64) (next Span, found bool, err error) {
+	if m.reader == Text {
+		err = m.eachLine(address, math.MaxUint64, func(_ []byte, span Span) bool {
+			next, found = span, true
+			return false
+		})
+		return next, found, err
+	}
+	var q linux.ProcmapQuery
+	switch err := m.query(address, &q, nil); err {
+	case nil:
+		return spanOf(&q), true, nil
+	case unix.ENOENT:
+		return Span{}, false, nil
+	default:
+		return Span{}, false, queryError(err)
+	}
+}
+
 // query asks for the mapping at address or the next above it.
 func (m *Maps) query(address uint64, q *linux.ProcmapQuery, name []byte) error {
 	q.QueryAddr = address

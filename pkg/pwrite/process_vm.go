@@ -34,6 +34,13 @@ func (b ProcessVM) Read(segments []Segment) (Position, error) {
 	})
 }
 
+// WriteOnce makes one call for one run of bytes, and returns how many of them it
+// moved and the bare errno. Of bytes that lie in one page it moves all or none.
+func (b ProcessVM) WriteOnce(address uint64, data []byte) (int, error) {
+	segments := [1]Segment{{Address: address, Data: data}}
+	return b.move(writing, segments[:], Position{})
+}
+
 // direction is a value and not a function, because what is passed to a function
 // value is moved to the heap: the callers' bytes with it.
 type direction bool
