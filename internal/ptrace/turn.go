@@ -34,11 +34,17 @@ func takeTurn(pid int, deadline time.Time) (end func(), err error) {
 	t.users++
 	turns.Unlock()
 
+	held := func() { t.leave(pid, true) }
+	select {
+	case <-t.free: // however little time was given
+		return held, nil
+	default:
+	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case <-t.free:
-		return func() { t.leave(pid, true) }, nil
+		return held, nil
 	case <-timer.C:
 		t.leave(pid, false)
 		return nil, &StopError{TID: pid, Err: ErrBusy}

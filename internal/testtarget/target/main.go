@@ -54,6 +54,7 @@ var commands = map[string]func(arguments []string) (string, error){
 	"caught":       caughtSignals,   // SIGNAL: how often it came
 	"vfork":        startVfork,      // a thread waits for the child of a vfork
 	"endvfork":     endVfork,        // ends that child
+	"endfirst":     endFirstThread,  // ends the first thread, and no other
 	"execself":     execSelf,        // runs this program anew in this process
 	"dumpable":     setDumpable,     // 0|1
 }

@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,6 +75,10 @@ func startVfork([]string) (string, error) {
 	if err := unix.Pipe2(vforkEnd[:], 0); err != nil {
 		return "", err
 	}
+	// The runtime does not know that the thread waits: it would wait for it before
+	// each collection, and run nothing else in its place.
+	debug.SetGCPercent(-1)
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	go func() {
 		runtime.LockOSThread()
 		vforkAndWait(uintptr(vforkEnd[0]), uintptr(vforkEnd[1]))
@@ -90,11 +96,34 @@ func vforkAndWait(readEnd, writeEnd uintptr) {
 	if child != 0 || errno != 0 {
 		return
 	}
+	var b byte
 	unix.RawSyscall(unix.SYS_CLOSE, writeEnd, 0, 0)
-	unix.RawSyscall(unix.SYS_READ, readEnd, 0, 0)
+	unix.RawSyscall(unix.SYS_READ, readEnd, uintptr(unsafe.Pointer(&b)), 1)
 	for {
 		unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
 	}
 }
 
 func endVfork([]string) (string, error) { return "", unix.Close(vforkEnd[1]) }
+
+// endFirstThread ends the thread whose number is the process's, alone.
+func endFirstThread([]string) (string, error) {
+	settled := make(chan struct{})
+	defer close(settled)
+	for range 1000 {
+		isFirst := make(chan bool)
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			isFirst <- unix.Gettid() == os.Getpid()
+			if unix.Gettid() == os.Getpid() {
+				unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+			}
+			<-settled // so that the next one runs on another thread
+		}()
+		if <-isFirst {
+			return "", nil
+		}
+	}
+	return "", fmt.Errorf("nothing runs on the first thread")
+}

@@ -1,0 +1,185 @@
+package ptrace
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+// wantOnlyTheZombie waits until of the process nothing is left but what its
+// parent has to wait for, and checks that we do not hold that.
+func wantOnlyTheZombie(t *testing.T, target *testtarget.Target) {
+	t.Helper()
+	waitFor(t, "the process to end", func() bool {
+		tasks := tasksOf(t, target.PID)
+		return len(tasks) == 1 && tasks[0].state == "Z"
+	})
+	wantFree(t, target.PID)
+	target.End()
+	if _, err := os.Stat("/proc/" + strconv.Itoa(target.PID)); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("after the parent's wait the process is still there: %v", err)
+	}
+}
+
+func TestAProcessThatIsKilledWhileItIsStoppedLeavesNothing(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 20")
+	session := mustStop(t, target.PID)
+	target.Kill()
+	session.Resume()
+	wantOnlyTheZombie(t, target)
+}
+
+func TestAProcessThatEndsWhileItIsBeingStoppedLeavesNothing(t *testing.T) {
+	for i := range 40 {
+		target := testtarget.Start(t)
+		target.Do("threads 20")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			time.Sleep(time.Duration(i) * 50 * time.Microsecond)
+			unix.Kill(target.PID, unix.SIGKILL)
+		}()
+		for {
+			session, err := Stop(target.PID, patience)
+			if errors.Is(err, unix.ESRCH) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("Stop = %v; want ESRCH at last", err)
+			}
+			session.Resume()
+		}
+		<-ended
+		wantOnlyTheZombie(t, target)
+	}
+}
+
+// A thread that runs another program ends the others and waits for their tracer
+// to notice, under a lock that the tracer needs for the next one.
+func TestAProcessThatRunsAnotherProgramMeanwhileIsStoppedOrRunsOn(t *testing.T) {
+	target := testtarget.Start(t)
+	for range 40 {
+		target.Do("threads 20")
+		ready := make(chan string)
+		go func() { ready <- target.Try("execself") }()
+		for running := true; running; {
+			session := mustStop(t, target.PID)
+			session.Resume()
+			wantFree(t, target.PID)
+			select {
+			case line := <-ready:
+				running = false
+				if line != "ready" {
+					t.Fatalf("after exec the target says %q; want ready", line)
+				}
+			default:
+			}
+		}
+	}
+	target.Do("threads 5")
+	wantRunning(t, target)
+}
+
+func TestAProcessWhoseFirstThreadHasEndedIsStoppedAllTheSame(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("endfirst")
+	target.Do("threads 5")
+	first := func() string {
+		tasks := tasksOf(t, target.PID)
+		i := slices.IndexFunc(tasks, func(task task) bool { return task.tid == target.PID })
+		return tasks[i].state
+	}
+	waitFor(t, "the first thread to end", func() bool { return first() == "Z" })
+	session, err := Stop(target.PID, patience)
+	if err != nil {
+		t.Fatalf("Stop = %v", err)
+	}
+	for _, task := range tasksOf(t, target.PID) {
+		if task.tid != target.PID && task.state != "t" {
+			t.Errorf("thread %d is in state %s; want t", task.tid, task.state)
+		}
+	}
+	session.Resume()
+	wantRunning(t, target)
+}
+
+// The first thread can end between its seizing and its stop, and the kernel
+// does not tell the tracer before all others have ended.
+func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
+	target := testtarget.Start(t)
+	seized, end := make(chan error), make(chan error)
+	released := make(chan bool)
+	go func() {
+		session := &Session{pid: target.PID, threads: map[int]*thread{target.PID: {}}, endTurn: func() {}}
+		onThread(func() {
+			seized <- unix.PtraceSeize(target.PID)
+			<-end
+			end <- session.stopAll(time.Now().Add(patience))
+			<-end
+			released <- session.release()
+		})
+	}()
+	if err := <-seized; err != nil {
+		t.Fatal(err)
+	}
+	target.Do("endfirst")
+	target.Do("threads 5")
+	waitFor(t, "the first thread to end", func() bool {
+		return slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tid == target.PID && task.state == "Z" })
+	})
+	end <- nil
+	if err := <-end; err != nil {
+		t.Errorf("stopAll = %v", err)
+	}
+	for _, task := range tasksOf(t, target.PID) {
+		if task.tid != target.PID && task.state != "t" {
+			t.Errorf("thread %d is in state %s; want t", task.tid, task.state)
+		}
+	}
+	end <- nil
+	if <-released {
+		t.Error("release claims that all are let go, but the first thread could not be")
+	}
+	waitFor(t, "the tracer to end", func() bool {
+		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tracer != 0 })
+	})
+	wantRunning(t, target)
+}
+
+func TestAThreadThatWaitsForTheChildOfAVforkIsATimeout(t *testing.T) {
+	target := testtarget.Start(t) // whose runtime has threads enough
+	target.Do("vfork")
+	var waiting int
+	waitFor(t, "a thread to wait for its child", func() bool {
+		for _, task := range tasksOf(t, target.PID) {
+			if task.state == "D" {
+				waiting = task.tid
+			}
+		}
+		return waiting != 0
+	})
+	for _, timeout := range []time.Duration{0, 50 * time.Millisecond} {
+		session, err := Stop(target.PID, timeout)
+		stopError, ok := errors.AsType[*StopError](err)
+		if session != nil || !ok || !errors.Is(err, ErrTimeout) {
+			t.Fatalf("Stop = %v, %v; want ErrTimeout", session, err)
+		}
+		if timeout > 0 && stopError.TID != waiting {
+			t.Errorf("%v; want thread %d named", err, waiting)
+		}
+		wantRunning(t, target)
+	}
+	target.Do("endvfork")
+	waitFor(t, "the thread to go on", func() bool {
+		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.state == "D" })
+	})
+	mustStop(t, target.PID).Resume()
+	wantRunning(t, target)
+}

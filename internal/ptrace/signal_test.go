@@ -1,0 +1,147 @@
+package ptrace
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+// wantCaught waits until the target has caught one signal, and makes sure that
+// it does not catch it twice.
+func wantCaught(t *testing.T, target *testtarget.Target, signal unix.Signal) {
+	t.Helper()
+	waitFor(t, "the signal to arrive", func() bool { return target.Do("caught %d", signal) != "0" })
+	// What is sent now arrives behind a second one.
+	before := target.Do("caught %d", unix.SIGUSR2)
+	send(t, target.PID, unix.SIGUSR2)
+	waitFor(t, "the second signal to arrive", func() bool { return target.Do("caught %d", unix.SIGUSR2) != before })
+	if got := target.Do("caught %d", signal); got != "1" {
+		t.Errorf("%v came %s times; want 1", signal, got)
+	}
+}
+
+// signalTarget starts a target that catches two signals.
+func signalTarget(t *testing.T) *testtarget.Target {
+	t.Helper()
+	target := testtarget.Start(t)
+	target.Do("threads 10")
+	target.Do("catch %d", unix.SIGUSR1)
+	target.Do("catch %d", unix.SIGUSR2)
+	return target
+}
+
+func TestASignalThatComesDuringTheStopIsDeliveredAfterIt(t *testing.T) {
+	target := signalTarget(t)
+	session := mustStop(t, target.PID)
+	send(t, target.PID, unix.SIGUSR1)
+	wantStopped(t, target.PID, unix.Getpid())
+	session.Resume()
+	wantCaught(t, target, unix.SIGUSR1)
+	wantRunning(t, target)
+}
+
+// seizeInDelivery seizes all threads and has one of them stop where it is about
+// to take a signal: between the seizing of a thread and its interruption there
+// is such a moment.
+func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
+	session := &Session{pid: pid, threads: map[int]*thread{}, endTurn: func() {}}
+	tids, err := threadsOf(pid)
+	if err != nil {
+		return nil, err
+	}
+	for _, tid := range tids {
+		if err := unix.PtraceSeize(tid); err != nil {
+			return nil, err
+		}
+		session.threads[tid] = &thread{}
+	}
+	// To a thread that is seized: there may be a new one by now.
+	if err := unix.Tgkill(pid, pid, signal); err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		for _, tid := range tids {
+			if told, err := linux.PeekChild(tid); err == nil && told.Code == linux.CLD_TRAPPED {
+				if told.Status != int(signal) { // the Go runtime's own
+					if err := unix.PtraceCont(tid, told.Status); err != nil {
+						return nil, err
+					}
+					continue
+				}
+				for _, tid := range tids {
+					if err := unix.PtraceInterrupt(tid); err != nil {
+						return nil, err
+					}
+				}
+				return session, session.stopAll(deadline)
+			}
+		}
+		if time.Now().After(deadline) {
+			return nil, ErrTimeout
+		}
+	}
+}
+
+func TestASignalThatTheStopHoldsBackIsDeliveredWithResume(t *testing.T) {
+	target := signalTarget(t)
+	runtime.LockOSThread() // for good, so that the thread ends with the test, and its tracing
+	session, err := seizeInDelivery(target.PID, unix.SIGUSR1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStopped(t, target.PID, unix.Getpid())
+	var held []unix.Signal
+	for _, thread := range session.threads {
+		if thread.signal != 0 {
+			held = append(held, thread.signal)
+		}
+	}
+	if !slices.Equal(held, []unix.Signal{unix.SIGUSR1}) {
+		t.Errorf("the stops hold back %v; want SIGUSR1", held)
+	}
+	if !session.release() {
+		t.Error("not every thread was let go")
+	}
+	wantCaught(t, target, unix.SIGUSR1)
+	wantRunning(t, target)
+}
+
+func TestAProcessUnderJobControl(t *testing.T) {
+	tests := []struct {
+		name           string
+		before, during unix.Signal
+		runs           bool // after Resume
+	}{
+		{name: "stopped before, it stays stopped", before: unix.SIGSTOP},
+		{name: "stopped during the stop, it stops after it", during: unix.SIGSTOP},
+		{name: "stopped before and continued during the stop, it runs after it", before: unix.SIGSTOP, during: unix.SIGCONT, runs: true},
+		{name: "stopped twice, it stays stopped", before: unix.SIGSTOP, during: unix.SIGSTOP},
+		{name: "stopped from a terminal, it stays stopped", before: unix.SIGTSTP},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			target := testtarget.Start(t)
+			target.Do("threads 10")
+			if test.before != 0 {
+				send(t, target.PID, test.before)
+				waitForStates(t, target.PID, "T")
+			}
+			session := mustStop(t, target.PID)
+			if test.during != 0 {
+				send(t, target.PID, test.during)
+			}
+			session.Resume()
+			wantFree(t, target.PID)
+			if !test.runs {
+				waitForStates(t, target.PID, "T")
+				send(t, target.PID, unix.SIGCONT)
+			}
+			wantRunning(t, target)
+		})
+	}
+}

@@ -1,0 +1,187 @@
+package ptrace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+func TestStopStopsEveryThreadAndResumeLetsEachGoOn(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 50")
+	session := mustStop(t, target.PID)
+	if tasks := tasksOf(t, target.PID); len(tasks) < 51 {
+		t.Errorf("%d threads; want 51 and more", len(tasks))
+	}
+	session.Resume()
+	wantRunning(t, target)
+	session.Resume() // does nothing
+	wantRunning(t, target)
+}
+
+func TestABusyProcessCanBeStoppedAgainAndAgain(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 50")
+	for range 300 {
+		session := mustStop(t, target.PID)
+		session.Resume()
+		wantFree(t, target.PID)
+	}
+	wantRunning(t, target)
+}
+
+func TestThreadsThatAreCreatedMeanwhileAreStoppedToo(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("churn 20")
+	target.Do("threads 5")
+	for range 300 {
+		session := mustStop(t, target.PID)
+		first := tasksOf(t, target.PID)
+		if second := tasksOf(t, target.PID); fmt.Sprint(first) != fmt.Sprint(second) {
+			t.Fatalf("the threads of a stopped process change from %v to %v", first, second)
+		}
+		session.Resume()
+		wantFree(t, target.PID)
+	}
+	before := counts(t, target)
+	waitFor(t, "more threads to be created", func() bool {
+		total := 0
+		for _, n := range minus(counts(t, target), before) {
+			total += n
+		}
+		return total > 100
+	})
+}
+
+func TestSessionsOnOneProcessTakeTurns(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 5")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 30 {
+				session, err := Stop(target.PID, patience)
+				if err != nil {
+					t.Errorf("Stop = %v", err)
+					return
+				}
+				wantStopped(t, target.PID, os.Getpid())
+				session.Resume()
+			}
+		})
+	}
+	all.Wait()
+	wantRunning(t, target)
+}
+
+func TestASessionThatLastsIsErrBusyToTheNextOne(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 3")
+	session := mustStop(t, target.PID)
+	for _, timeout := range []time.Duration{0, 20 * time.Millisecond} {
+		if second, err := Stop(target.PID, timeout); second != nil || !errors.Is(err, ErrBusy) {
+			t.Errorf("Stop = %v, %v; want ErrBusy", second, err)
+		}
+		wantStopped(t, target.PID, os.Getpid())
+	}
+	session.Resume()
+	wantRunning(t, target)
+	if len(turns.waiting) != 0 {
+		t.Errorf("%d processes are still waited for", len(turns.waiting))
+	}
+}
+
+// The main thread of a program can't end before the others, and the last way to
+// let go is to end the thread that traces.
+func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 3")
+	session := &Session{
+		pid:      target.PID,
+		threads:  map[int]*thread{},
+		resume:   make(chan struct{}),
+		done:     make(chan struct{}),
+		requests: make(chan func()),
+		endTurn:  func() {},
+	}
+	stopped := make(chan error, 1)
+	isMain := make(chan bool, 1)
+	onMainThread <- func() {
+		isMain <- unix.Gettid() == os.Getpid()
+		go func() {
+			<-stopped
+			wantStopped(t, target.PID, os.Getpid())
+			for _, task := range tasksOf(t, target.PID) {
+				if task.tracer == os.Getpid() {
+					t.Errorf("thread %d is traced by the main thread", task.tid)
+				}
+			}
+			session.Resume()
+		}()
+		session.trace(time.Now().Add(patience), stopped)
+	}
+	if !<-isMain {
+		t.Error("the test does not run on the main thread")
+	}
+	<-session.done
+	wantRunning(t, target)
+}
+
+func TestStopOfWhatCannotBeStopped(t *testing.T) {
+	gone, zombie := testtarget.Start(t), testtarget.Start(t)
+	gone.End()
+	zombie.Kill()
+	waitForStates(t, zombie.PID, "Z")
+	tests := []struct {
+		name string
+		pid  int
+		want error
+	}{
+		{"a process that is no more", gone.PID, unix.ESRCH},
+		{"a zombie", zombie.PID, unix.ESRCH},
+		{"no process", -1, unix.ESRCH},
+		{"this program itself", os.Getpid(), unix.EPERM},
+	}
+	if name, _ := os.ReadFile("/proc/2/comm"); strings.TrimSpace(string(name)) == "kthreadd" {
+		tests = append(tests, struct {
+			name string
+			pid  int
+			want error
+		}{"a kernel thread", 2, unix.EPERM})
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			session, err := Stop(test.pid, patience)
+			stopError, ok := errors.AsType[*StopError](err)
+			if session != nil || !ok || !errors.Is(err, test.want) {
+				t.Fatalf("Stop = %v, %v; want a StopError of: %v", session, err, test.want)
+			}
+			if want := fmt.Sprintf("stopping thread %d: %v", stopError.TID, test.want); err.Error() != want {
+				t.Errorf("Error() = %q; want %q", err, want)
+			}
+		})
+	}
+}
+
+func BenchmarkStopAndResume(b *testing.B) {
+	for _, threads := range []int{0, 50} {
+		b.Run(fmt.Sprintf("%d more threads", threads), func(b *testing.B) {
+			target := testtarget.Start(b)
+			target.Do("threads %d", threads)
+			for b.Loop() {
+				session, err := Stop(target.PID, patience)
+				if err != nil {
+					b.Fatal(err)
+				}
+				session.Resume()
+			}
+		})
+	}
+}

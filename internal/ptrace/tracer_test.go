@@ -1,0 +1,160 @@
+package ptrace
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+// stopperVariable makes this test program one that stops a process and holds it:
+// "PID stop", or "PID SIGNAL" to hold it where it is about to take that signal.
+const stopperVariable = "VMWRITE_TEST_STOPPER"
+
+// asStopper is what the test program does when it was started as a stopper. It
+// ends with its standard input, or by kill -9.
+func asStopper() bool {
+	variable, ok := os.LookupEnv(stopperVariable)
+	if !ok {
+		return false
+	}
+	var pid, signal int
+	var err error
+	if n, _ := fmt.Sscanf(variable, "%d %d", &pid, &signal); n == 2 {
+		_, err = seizeInDelivery(pid, unix.Signal(signal))
+	} else {
+		_, err = Stop(pid, patience)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return true
+	}
+	fmt.Println("stopped")
+	io.Copy(io.Discard, os.Stdin)
+	return true
+}
+
+// startStopper starts this program as one that stops a process, and returns how
+// to kill it.
+func startStopper(t *testing.T, pid int, what any) (stopper int, kill func()) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %v", stopperVariable, pid, what))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	kill = func() {
+		if !killed {
+			killed = true
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+		stdin.Close()
+	}
+	t.Cleanup(kill)
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if strings.TrimSpace(line) != "stopped" {
+		t.Fatalf("the stopper says %q, %v", line, err)
+	}
+	return cmd.Process.Pid, kill
+}
+
+func TestAProcessThatAnotherOneTracesIsEPERM(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 10")
+	stopper, kill := startStopper(t, target.PID, "stop")
+	wantStopped(t, target.PID, stopper)
+	session, err := Stop(target.PID, patience)
+	if session != nil || !errors.Is(err, unix.EPERM) {
+		t.Errorf("Stop = %v, %v; want EPERM", session, err)
+	}
+	wantStopped(t, target.PID, stopper)
+	kill()
+	mustStop(t, target.PID).Resume()
+	wantRunning(t, target)
+}
+
+func TestKillOfTheTracerLeavesTheProcessRunning(t *testing.T) {
+	target := signalTarget(t)
+	stopper, kill := startStopper(t, target.PID, "stop")
+	send(t, target.PID, unix.SIGUSR1)
+	wantStopped(t, target.PID, stopper)
+	kill()
+	wantRunning(t, target)
+	wantCaught(t, target, unix.SIGUSR1)
+}
+
+func TestKillOfTheTracerLosesNoSignalInDelivery(t *testing.T) {
+	target := signalTarget(t)
+	stopper, kill := startStopper(t, target.PID, int(unix.SIGUSR1))
+	wantStopped(t, target.PID, stopper)
+	kill()
+	wantRunning(t, target)
+	wantCaught(t, target, unix.SIGUSR1)
+}
+
+func TestKillOfTheTracerLeavesAStoppedProcessStopped(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 10")
+	send(t, target.PID, unix.SIGSTOP)
+	waitForStates(t, target.PID, "T")
+	stopper, kill := startStopper(t, target.PID, "stop")
+	wantStopped(t, target.PID, stopper)
+	kill()
+	waitForStates(t, target.PID, "T")
+	wantFree(t, target.PID)
+	send(t, target.PID, unix.SIGCONT)
+	wantRunning(t, target)
+}
+
+// A program may wait for its child while it stops it, and then takes the news of
+// the stop away from the tracer.
+func TestAnotherWaitOfThisProgramDoesNotHideTheStop(t *testing.T) {
+	target := testtarget.Start(t)
+	target.Do("threads 3")
+	var done atomic.Bool
+	var taken atomic.Int32
+	waiter := make(chan struct{})
+	go func() {
+		defer close(waiter)
+		for !done.Load() {
+			var status unix.WaitStatus
+			if pid, err := unix.Wait4(target.PID, &status, unix.WNOHANG|unix.WUNTRACED, nil); pid == target.PID && err == nil && status.Stopped() {
+				taken.Add(1)
+			}
+			runtime.Gosched()
+		}
+	}()
+	for range 10_000 {
+		session := mustStop(t, target.PID)
+		session.Resume()
+		if taken.Load() >= 20 {
+			break
+		}
+	}
+	done.Store(true)
+	<-waiter
+	if taken.Load() < 20 {
+		t.Errorf("the wait took %d stops away; want 20", taken.Load())
+	}
+	wantRunning(t, target)
+}
