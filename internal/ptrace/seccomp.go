@@ -15,6 +15,8 @@ const (
 	seccompAllow      = 0x7fff0000
 	seccompLog        = 0x7ffc0000
 	seccompActionMask = 0xffff0000
+
+	longestFilter = 4096 // BPF_MAXINSNS of linux/bpf_common.h
 )
 
 // confirmAllowed makes sure that no seccomp filter of the thread would act on the
@@ -101,7 +103,7 @@ func (m *filterMachine) jump(in unix.SockFilter) int {
 	holds := false
 	switch in.Code & 0xf0 {
 	case unix.BPF_JA:
-		return int(in.K)
+		return int(min(in.K, longestFilter)) // beyond the end all are alike
 	case unix.BPF_JEQ:
 		holds = m.a == operand
 	case unix.BPF_JGT:

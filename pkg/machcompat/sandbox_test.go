@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/internal/testtarget/seccomp"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,7 @@ func inSandbox() bool {
 	result := sandboxResult{Code: "KERN_SUCCESS"}
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		result.Message = err.Error()
-	} else if err := testtarget.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
+	} else if err := seccomp.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
 		result.Message = err.Error()
 	} else {
 		task, err := machcompat.TaskForPID(s.PID, machcompat.WithBackend(s.Backend), machcompat.WithStop(s.Stop))
@@ -141,5 +142,37 @@ func TestSandboxThatRefusesSystemCalls(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A task under a filter is made to make a system call only if the filter lets it.
+func TestProtectOfATaskUnderASeccompFilter(t *testing.T) {
+	testtarget.NeedRoot(t) // to read the filter
+	for _, c := range []struct {
+		name, filter string
+		want         machcompat.KernReturn
+	}{
+		{"a filter that would end it for mprotect", "kill mprotect", machcompat.KERN_NOT_SUPPORTED},
+		{"a filter that would refuse mprotect", "refuse mprotect", machcompat.KERN_NOT_SUPPORTED},
+		{"a filter that has nothing against it", "kill reboot", machcompat.KERN_SUCCESS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target := testtarget.Start(t)
+			base := target.Address("layout r--:1")
+			target.Do("seccomp %s", c.filter)
+			task := taskFor(t, target.PID)
+			err := task.Protect(base, 1, false, machcompat.VM_PROT_DEFAULT)
+			if machcompat.CodeOf(err) != c.want {
+				t.Errorf("Protect = %v; want %s", err, c.want.String())
+			}
+			want := "r--"
+			if c.want == machcompat.KERN_SUCCESS {
+				want = "rw-"
+			}
+			if got := permsAt(t, task, base, 1); got != want {
+				t.Errorf("the page is %s; want %s", got, want)
+			}
+			mustHold(t, target, base) // it lives
+		})
 	}
 }

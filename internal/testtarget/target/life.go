@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget/seccomp"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,4 +54,15 @@ func setDumpable(arguments []string) (string, error) {
 		return "", err
 	}
 	return "", unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(value), 0, 0, 0)
+}
+
+func underFilter(arguments []string) (string, error) {
+	number, ok := map[string]uintptr{"mprotect": unix.SYS_MPROTECT, "reboot": unix.SYS_REBOOT}[arguments[1]]
+	if !ok {
+		return "", fmt.Errorf("no system call %q here", arguments[1])
+	}
+	if arguments[0] == "kill" {
+		return "", seccomp.Kill(number)
+	}
+	return "", seccomp.Refuse(unix.EPERM, number)
 }

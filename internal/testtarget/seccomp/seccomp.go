@@ -1,4 +1,5 @@
-package testtarget
+// Package seccomp puts this process under a seccomp filter, for tests.
+package seccomp
 
 import (
 	"fmt"
@@ -8,21 +9,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Results of a filter, from the uapi header linux/seccomp.h.
+const (
+	returnKill  = 0x80000000 // SECCOMP_RET_KILL_PROCESS
+	returnErrno = 0x00050000 // SECCOMP_RET_ERRNO
+	returnAllow = 0x7fff0000 // SECCOMP_RET_ALLOW
+)
+
 // Refuse makes the kernel answer errno to the system calls of the given numbers,
 // in all threads of this process, for good (seccomp(2)). A test starts its own
 // program anew for it.
 func Refuse(errno unix.Errno, numbers ...uintptr) error {
+	return install(returnErrno|uint32(errno), numbers)
+}
+
+// Kill makes the kernel end this process when it makes one of the system calls.
+func Kill(numbers ...uintptr) error { return install(returnKill, numbers) }
+
+func install(action uint32, numbers []uintptr) error {
 	const (
-		returnAllow = 0x7fff0000 // SECCOMP_RET_ALLOW
-		returnErrno = 0x00050000 // SECCOMP_RET_ERRNO
-		filterMode  = 1          // SECCOMP_SET_MODE_FILTER
-		allThreads  = 1          // SECCOMP_FILTER_FLAG_TSYNC
+		filterMode = 1 // SECCOMP_SET_MODE_FILTER
+		allThreads = 1 // SECCOMP_FILTER_FLAG_TSYNC
 	)
 	program := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}}
 	for _, number := range numbers {
 		program = append(program,
 			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(number), Jf: 1},
-			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: returnErrno | uint32(errno)},
+			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action},
 		)
 	}
 	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: returnAllow})
