@@ -175,7 +175,8 @@ func (b *Borrowed) runToSystemCall() error {
 // because a system call in the process takes microseconds.
 func (b *Borrowed) awaitStop() (status int, err error) {
 	deadline := time.Now().Add(callTimeout)
-	for pause := time.Duration(0); ; pause = nextPause(pause) {
+	var w waiter
+	for {
 		told, err := linux.PeekChild(b.tid)
 		switch {
 		case err != nil:
@@ -187,7 +188,7 @@ func (b *Borrowed) awaitStop() (status int, err error) {
 		case time.Now().After(deadline):
 			return 0, b.lost(ErrTimeout)
 		}
-		sleep(pause)
+		w.wait()
 	}
 }
 

@@ -39,8 +39,7 @@ func TestABusyProcessCanBeStoppedAgainAndAgain(t *testing.T) {
 
 func TestThreadsThatAreCreatedMeanwhileAreStoppedToo(t *testing.T) {
 	target := testtarget.Start(t)
-	target.Do("churn 20")
-	target.Do("threads 5")
+	target.Do("churn 4")
 	for range 300 {
 		session := mustStop(t, target.PID)
 		first := tasksOf(t, target.PID)

@@ -91,10 +91,11 @@ func seize(pid, tid int) error {
 // awaitStops waits until each seized thread is stopped, and forgets those that
 // are gone.
 func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
-	for pause := time.Duration(0); ; pause = nextPause(pause) {
+	var w waiter
+	for {
 		running := 0
 		for tid, t := range s.threads {
-			switch state, err := t.look(s.pid, tid, pause == longestPause); {
+			switch state, err := t.look(s.pid, tid, w.long()); {
 			case err != nil:
 				return gone, &StopError{TID: tid, Err: err}
 			case state == isRunning:
@@ -110,24 +111,36 @@ func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
 		if time.Now().After(deadline) {
 			return gone, &StopError{TID: running, Err: ErrTimeout}
 		}
-		sleep(pause)
+		w.wait()
 	}
 }
 
-const longestPause = time.Millisecond
-
-// nextPause lets a wait begin with looks and end with sleep.
-func nextPause(pause time.Duration) time.Duration {
-	return min(pause+pause/4+time.Microsecond, longestPause)
+// waiter spaces the looks of a wait: without a pause at first, because a
+// stop takes microseconds, then further and further apart.
+type waiter struct {
+	start time.Time
+	pause time.Duration
 }
 
-func sleep(pause time.Duration) {
-	if pause < 20*time.Microsecond {
+const (
+	looking      = 100 * time.Microsecond // how long a wait only looks
+	longestPause = time.Millisecond
+)
+
+func (w *waiter) wait() {
+	if w.start.IsZero() {
+		w.start = time.Now()
+	}
+	if w.pause == 0 && time.Since(w.start) < looking {
 		runtime.Gosched()
-	} else {
-		time.Sleep(pause)
+		return
 	}
+	w.pause = min(w.pause+w.pause/4+10*time.Microsecond, longestPause)
+	time.Sleep(w.pause)
 }
+
+// long reports whether the wait is so long that something may be wrong.
+func (w *waiter) long() bool { return w.pause == longestPause }
 
 // threadState is what look finds.
 type threadState int

@@ -1,0 +1,88 @@
+package machcompat_test
+
+import (
+	"bufio"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+// BenchmarkStandstill measures a call that stops the target, and how long the
+// target itself saw the world stand still: the median over the calls.
+func BenchmarkStandstill(b *testing.B) {
+	program := buildC(b, "gap")
+	for _, threads := range []int{2, 100} {
+		for _, c := range []struct {
+			name    string
+			options []machcompat.Option
+			call    func(task *machcompat.Task, address uint64, i int) error
+		}{
+			{"vm_protect", nil, func(task *machcompat.Task, address uint64, i int) error {
+				return task.Protect(address, 4096, false, machcompat.VM_PROT_READ|machcompat.VMProt(i%2)*machcompat.VM_PROT_WRITE)
+			}},
+			{"vm_write/procmem", []machcompat.Option{machcompat.WithBackend(machcompat.ProcMem)}, func(task *machcompat.Task, address uint64, _ int) error {
+				return task.Write(address, []byte("8 bytes."))
+			}},
+		} {
+			b.Run(fmt.Sprintf("%s/threads=%d", c.name, threads), func(b *testing.B) {
+				target := startGap(b, program, threads)
+				task := taskFor(b, target.pid, c.options...)
+				i := 0
+				for b.Loop() {
+					if err := c.call(task, target.address, i); err != nil {
+						b.Fatal(err)
+					}
+					i++
+				}
+				b.StopTimer()
+				median, longest := target.end(b)
+				b.ReportMetric(median, "ns-still")
+				b.ReportMetric(longest, "ns-still-longest")
+			})
+		}
+	}
+}
+
+// gapTarget is a running testdata/gap.c.
+type gapTarget struct {
+	pid     int
+	address uint64
+	end     func(testing.TB) (median, longest float64)
+}
+
+func startGap(tb testing.TB, program string, threads int) gapTarget {
+	tb.Helper()
+	cmd := exec.Command(program, strconv.Itoa(threads))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	lines := bufio.NewReader(stdout)
+	target := gapTarget{pid: cmd.Process.Pid}
+	if _, err := fmt.Fscanf(lines, "%v\n", &target.address); err != nil {
+		tb.Fatal(err)
+	}
+	target.end = func(tb testing.TB) (median, longest float64) {
+		stdin.Close()
+		var count int
+		if _, err := fmt.Fscanf(lines, "%v %v %v\n", &median, &longest, &count); err != nil {
+			tb.Fatal(err)
+		}
+		return median, longest
+	}
+	return target
+}
