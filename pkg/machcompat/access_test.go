@@ -3,6 +3,7 @@ package machcompat_test
 import (
 	"bytes"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -18,6 +19,9 @@ var (
 	_ io.WriterAt = (*machcompat.Task)(nil)
 	_ io.ReaderAt = (*machcompat.Task)(nil)
 )
+
+// selfPID is this process.
+var selfPID = os.Getpid()
 
 func addressOf(b []byte) uint64 { return uint64(linux.AddressOf(b)) }
 
