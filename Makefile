@@ -21,9 +21,42 @@ demo: build ## build the command and show it at work
 build: ## build bin/vmwrite
 	@$(BUILD) -o bin/vmwrite ./cmd/vmwrite
 
+# Mach's C interface. Programs find its headers below include/machcompat, by
+# pkg-config: other software takes a <mach/mach.h> in the usual place for a Mac.
+SOVERSION  := 0
+VERSION    := $(shell git describe --tags --abbrev=0 2>/dev/null || echo 0.0.0)
+OUT        ?= bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include/machcompat
+BUILD_LIB  := CGO_ENABLED=1 $(GO) build -buildvcs=auto -trimpath
+LINK_SHARED = -Wl,-soname,libmachcompat.so.$(SOVERSION) -Wl,--version-script=$(CURDIR)/cmd/libmachcompat/exports.map
+
+.PHONY: lib
+lib: ## build the C library: bin/libmachcompat.so, .a, machcompat.pc
+	@mkdir -p $(OUT)
+	@$(BUILD_LIB) -buildmode=c-shared -ldflags '-extldflags "$(LINK_SHARED)"' -o $(OUT)/libmachcompat.so ./cmd/libmachcompat
+	@$(BUILD_LIB) -buildmode=c-archive -o $(OUT)/libmachcompat.a ./cmd/libmachcompat
+	@rm -f $(OUT)/libmachcompat.h # of cgo; the headers are in include
+	@ln -sf libmachcompat.so $(OUT)/libmachcompat.so.$(SOVERSION)
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+		cmd/libmachcompat/machcompat.pc.in > $(OUT)/machcompat.pc
+
 .PHONY: install
-install: build ## install vmwrite into $(PREFIX)/bin
+install: install-command install-lib ## install the command and the C library below $(PREFIX)
+
+.PHONY: install-command
+install-command: build
 	install -D -m 0755 bin/vmwrite $(DESTDIR)$(PREFIX)/bin/vmwrite
+
+.PHONY: install-lib
+install-lib: lib
+	install -D -m 0755 $(OUT)/libmachcompat.so $(DESTDIR)$(LIBDIR)/libmachcompat.so.$(SOVERSION)
+	ln -sf libmachcompat.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libmachcompat.so
+	install -D -m 0644 $(OUT)/libmachcompat.a $(DESTDIR)$(LIBDIR)/libmachcompat.a
+	install -D -m 0644 $(OUT)/machcompat.pc $(DESTDIR)$(LIBDIR)/pkgconfig/machcompat.pc
+	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR) include/*.h
+	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR)/mach include/mach/*.h
+	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR)/mach/machine include/mach/machine/*.h
 
 .PHONY: image
 image: build ## build the container image vmwrite from bin/vmwrite

@@ -56,8 +56,10 @@ type slot struct {
 type portTable struct {
 	mu    sync.RWMutex
 	slots []slot // slots[0] is never used: no name is 0
-	free  []int  // the one that was freed first is used again first
-	names map[int]portName
+	// free slots are used again only when there can be no new ones, and then the
+	// one first that was freed first.
+	free  []int
+	names map[int]portName // of each process id, the last name that it got
 }
 
 // newPortTable returns a table that holds this process and the host.

@@ -1,0 +1,26 @@
+/* What the Go and the C files of this library say to each other. */
+#ifndef MACHCOMPAT_BRIDGE_H
+#define MACHCOMPAT_BRIDGE_H
+
+#include <stdint.h>
+
+/* A region with all that any flavor tells of it. */
+struct machcompat_region {
+	uint64_t start, size, offset, object;
+	int32_t protection, max_protection, behavior;
+	uint32_t inheritance, shared, reserved, wired, user_tag;
+	uint32_t resident, copied, swapped, dirtied;
+	uint8_t external_pager, share_mode;
+};
+
+/* A task with all that any flavor tells of it. Sizes are in bytes. */
+struct machcompat_task {
+	uint64_t virtual_size, resident_size, resident_size_max;
+	int32_t user_seconds, user_microseconds, system_seconds, system_microseconds;
+	int32_t suspend_count;
+};
+
+/* process.c: true in the child of a fork, where no Go function may be called. */
+int machcompat_in_child(void);
+
+#endif

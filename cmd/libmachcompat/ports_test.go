@@ -1,0 +1,106 @@
+//go:build cgo
+
+package main
+
+import (
+	"testing"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+func newTable() *portTable { return newPortTable(&heldTask{}) }
+
+func newHeldTask() *heldTask { return &heldTask{Task: &machcompat.Task{}} }
+
+func TestANameThatWasFreedNamesNothing(t *testing.T) {
+	table, task := newTable(), newHeldTask()
+	name, code := table.add(task)
+	if code != machcompat.KERN_SUCCESS || table.task(name) != task {
+		t.Fatalf("add = %#x, %v", name, code)
+	}
+	if name < 1<<16 {
+		t.Errorf("the name %#x could be a process id", name)
+	}
+	if freed, code := table.change(name, -1); freed != task || code != machcompat.KERN_SUCCESS {
+		t.Errorf("change(-1) = %v, %v; want the task, to be closed", freed, code)
+	}
+	if table.task(name) != nil || table.has(name) {
+		t.Error("it still names the task")
+	}
+	if _, code := table.change(name, 1); code != machcompat.KERN_INVALID_NAME {
+		t.Errorf("change(+1) = %v", code)
+	}
+}
+
+func TestRefusedChangesOfReferencesChangeNothing(t *testing.T) {
+	table := newTable()
+	name, _ := table.add(newHeldTask())
+	table.change(name, 9)
+	if _, code := table.change(name, -11); code != machcompat.KERN_INVALID_VALUE {
+		t.Errorf("change(-11) = %v", code)
+	}
+	if _, code := table.change(name, maxRefs); code != machcompat.KERN_UREFS_OVERFLOW {
+		t.Errorf("change(max) = %v", code)
+	}
+	if refs, _ := table.refs(name); refs != 10 {
+		t.Errorf("it is held %d times; want 10", refs)
+	}
+}
+
+func TestThisProcessAndTheHostKeepTheirNames(t *testing.T) {
+	table := newTable()
+	for _, name := range []portName{selfName, hostName} {
+		for _, delta := range []int64{-1, 5, -1000} {
+			if freed, code := table.change(name, delta); freed != nil || code != machcompat.KERN_SUCCESS {
+				t.Errorf("change(%#x, %d) = %v, %v", name, delta, freed, code)
+			}
+		}
+		if refs, code := table.refs(name); refs != 1 || code != machcompat.KERN_SUCCESS {
+			t.Errorf("%#x is held %d times, %v", name, refs, code)
+		}
+	}
+	if table.task(hostName) != nil {
+		t.Error("the host is a task")
+	}
+}
+
+func TestNamesRunOutAndComeBackChanged(t *testing.T) {
+	table := newTable()
+	seen := map[portName]bool{selfName: true, hostName: true, nullName: true, deadName: true}
+	var names []portName
+	for {
+		name, code := table.add(newHeldTask())
+		if code == machcompat.KERN_RESOURCE_SHORTAGE {
+			break
+		}
+		if seen[name] {
+			t.Fatalf("%#x was given twice", name)
+		}
+		seen[name] = true
+		names = append(names, name)
+	}
+	if len(names) != maxSlots-2 {
+		t.Errorf("%d names; want %d", len(names), maxSlots-2)
+	}
+	table.change(names[7], -1)
+	table.change(names[3], -1)
+	for _, old := range []portName{names[7], names[3]} {
+		name, _ := table.add(newHeldTask())
+		if name.slot() != old.slot() || seen[name] {
+			t.Errorf("after %#x was freed the name is %#x; want its slot with another generation", old, name)
+		}
+	}
+	if table.task(names[3]) != nil {
+		t.Error("the old name names the new task")
+	}
+}
+
+func TestNoNumberOutsideTheTableIsAName(t *testing.T) {
+	table := newTable()
+	name, _ := table.add(newHeldTask())
+	for _, forged := range []portName{0, 1, 0xffff, 0x10000, name + 1, name - 1, name + 1<<16, name ^ 1<<31, deadName} {
+		if table.has(forged) || table.task(forged) != nil {
+			t.Errorf("%#x names something", forged)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import "C"
+
+import "github.com/vmwrite/vmwrite/pkg/machcompat"
+
+// From mach/port.h.
+const (
+	rightSend     = 0
+	rightSendOnce = 2
+	rightNumber   = 6
+)
+
+// spaceCode says whether a task's names can be changed: only this process's can.
+func spaceCode(space C.uint) machcompat.KernReturn {
+	switch {
+	case portName(space) == selfName:
+		return machcompat.KERN_SUCCESS
+	case ports.task(portName(space)) != nil:
+		return machcompat.KERN_INVALID_TASK
+	}
+	return machcompat.MACH_SEND_INVALID_DEST
+}
+
+func isNullOrDead(name C.uint) bool {
+	return portName(name) == nullName || portName(name) == deadName
+}
+
+// changeRefs changes how often a name is held. A task that nothing holds any more
+// is closed, after the calls on it that are under way.
+func changeRefs(name C.uint, delta int64) C.int {
+	task, code := ports.change(portName(name), delta)
+	if task != nil {
+		task.Close()
+	}
+	return C.int(code)
+}
+
+//export machcompatPortDeallocate
+func machcompatPortDeallocate(space, name C.uint) C.int {
+	if code := spaceCode(space); code != machcompat.KERN_SUCCESS {
+		return C.int(code)
+	}
+	if isNullOrDead(name) {
+		return C.int(machcompat.KERN_SUCCESS)
+	}
+	return changeRefs(name, -1)
+}
+
+//export machcompatPortModRefs
+func machcompatPortModRefs(space, name, right C.uint, delta C.int) C.int {
+	switch code := spaceCode(space); {
+	case code != machcompat.KERN_SUCCESS:
+		return C.int(code)
+	case right >= rightNumber:
+		return C.int(machcompat.KERN_INVALID_VALUE)
+	case isNullOrDead(name) && (right == rightSend || right == rightSendOnce):
+		return C.int(machcompat.KERN_SUCCESS)
+	case !ports.has(portName(name)):
+		return C.int(machcompat.KERN_INVALID_NAME)
+	case right != rightSend:
+		return C.int(machcompat.KERN_INVALID_RIGHT)
+	}
+	return changeRefs(name, int64(delta))
+}
+
+//export machcompatPortGetRefs
+func machcompatPortGetRefs(space, name, right C.uint, refs *C.uint) C.int {
+	code := spaceCode(space)
+	var held uint32
+	switch {
+	case code != machcompat.KERN_SUCCESS:
+	case right >= rightNumber:
+		code = machcompat.KERN_INVALID_VALUE
+	case isNullOrDead(name) && (right == rightSend || right == rightSendOnce):
+	default:
+		held, code = ports.refs(portName(name))
+	}
+	if code == machcompat.KERN_SUCCESS {
+		if right != rightSend {
+			held = 0
+		}
+		*refs = C.uint(held)
+	}
+	return C.int(code)
+}

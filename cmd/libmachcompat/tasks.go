@@ -1,0 +1,180 @@
+package main
+
+// #include "bridge.h"
+import "C"
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+var ports = newPortTable(&heldTask{})
+
+// codeOf is the code that C gets for an error. A name that another thread freed
+// during the call was stale, only a little later.
+func codeOf(err error) C.int {
+	if errors.Is(err, machcompat.ErrClosed) {
+		return C.int(machcompat.MACH_SEND_INVALID_DEST)
+	}
+	return C.int(machcompat.CodeOf(err))
+}
+
+// own is this process as a task. It is opened when first needed, because a
+// program that only looks at others may run where it can't be.
+var own struct {
+	sync.Mutex
+	task *machcompat.Task
+}
+
+func ownTask() (*machcompat.Task, error) {
+	own.Lock()
+	defer own.Unlock()
+	if own.task == nil {
+		task, err := machcompat.TaskForPID(ownPID)
+		if err != nil {
+			return nil, err
+		}
+		own.task = task
+	}
+	return own.task, nil
+}
+
+// taskOf returns the task of a name that C passed, and KERN_SUCCESS.
+func taskOf(name C.uint) (*machcompat.Task, C.int) {
+	if portName(name) == selfName {
+		task, err := ownTask()
+		return task, codeOf(err)
+	}
+	held := ports.task(portName(name))
+	if held == nil {
+		return nil, C.int(machcompat.MACH_SEND_INVALID_DEST)
+	}
+	return held.Task, C.int(machcompat.KERN_SUCCESS)
+}
+
+// opening makes task_for_pid give one name to one process.
+var opening sync.Mutex
+
+// hold returns the name of a process, held once more. A task is opened each time,
+// because that asks the kernel for the permission as it is now.
+func hold(pid int) (portName, C.int) {
+	if pid == ownPID {
+		_, code := ports.change(selfName, 1)
+		return selfName, C.int(code)
+	}
+	opening.Lock()
+	defer opening.Unlock()
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		return nullName, codeOf(err)
+	}
+	identity := processIdentity(pid)
+	if name, old := ports.ofPID(pid); old != nil && identity != "" && old.identity == identity && old.Check(0, 0) == nil {
+		if _, code := ports.change(name, 1); code != machcompat.KERN_INVALID_NAME {
+			task.Close()
+			return name, C.int(code)
+		}
+	}
+	name, code := ports.add(&heldTask{Task: task, identity: identity})
+	if code != machcompat.KERN_SUCCESS {
+		task.Close()
+	}
+	return name, C.int(code)
+}
+
+//export machcompatTaskForPID
+func machcompatTaskForPID(target C.uint, pid C.int, name *C.uint) C.int {
+	if _, code := taskOf(target); code != 0 {
+		return code
+	}
+	held, code := hold(int(pid))
+	if code == 0 {
+		*name = C.uint(held)
+	}
+	return code
+}
+
+//export machcompatPIDForTask
+func machcompatPIDForTask(name C.uint, pid *C.int) C.int {
+	task, code := taskOf(name)
+	if code != 0 {
+		return code
+	}
+	if task.Check(0, 0) != nil {
+		return C.int(machcompat.KERN_FAILURE)
+	}
+	*pid = C.int(task.PID())
+	return 0
+}
+
+//export machcompatSuspend
+func machcompatSuspend(name C.uint) C.int {
+	held, code := otherTask(name)
+	if code != 0 {
+		return code
+	}
+	held.suspends.Lock()
+	defer held.suspends.Unlock()
+	err := held.Suspend()
+	if err == nil {
+		held.suspends.count++
+	}
+	return codeOf(err)
+}
+
+//export machcompatResume
+func machcompatResume(name C.uint) C.int {
+	held, code := otherTask(name)
+	if code != 0 {
+		return code
+	}
+	held.suspends.Lock()
+	defer held.suspends.Unlock()
+	err := held.Resume()
+	if err == nil {
+		held.suspends.count--
+	}
+	return codeOf(err)
+}
+
+// otherTask returns the task of a name that is not this process.
+func otherTask(name C.uint) (*heldTask, C.int) {
+	if portName(name) == selfName {
+		return nil, C.int(machcompat.KERN_NOT_SUPPORTED)
+	}
+	held := ports.task(portName(name))
+	if held == nil {
+		return nil, C.int(machcompat.MACH_SEND_INVALID_DEST)
+	}
+	return held, 0
+}
+
+//export machcompatTaskInfo
+func machcompatTaskInfo(name C.uint, info *C.struct_machcompat_task) C.int {
+	task, code := taskOf(name)
+	if code != 0 {
+		return code
+	}
+	usage, err := usageOf(task.PID())
+	// Only of a task that lives on was it this process that was read.
+	if aliveErr := task.Check(0, 0); aliveErr != nil {
+		return codeOf(aliveErr)
+	}
+	if err != nil {
+		return C.int(machcompat.KERN_FAILURE)
+	}
+	const micros = 1e6
+	info.virtual_size = C.uint64_t(usage.virtual)
+	info.resident_size = C.uint64_t(usage.resident)
+	info.resident_size_max = C.uint64_t(usage.residentMax)
+	info.user_seconds, info.user_microseconds = C.int32_t(usage.user/micros), C.int32_t(usage.user%micros)
+	info.system_seconds, info.system_microseconds = C.int32_t(usage.system/micros), C.int32_t(usage.system%micros)
+	if held, code := otherTask(name); code == 0 {
+		held.suspends.Lock()
+		info.suspend_count = C.int32_t(held.suspends.count)
+		held.suspends.Unlock()
+	}
+	return 0
+}

@@ -1,0 +1,74 @@
+/* mach/mach_types.h: what a port name can name, and all types besides. */
+#ifndef _MACH_MACH_TYPES_H_
+#define _MACH_MACH_TYPES_H_
+
+#include <stdint.h>
+
+#include <mach/host_info.h>
+#include <mach/machine.h>
+#include <mach/machine/vm_types.h>
+#include <mach/memory_object_types.h>
+#include <mach/message.h>
+#include <mach/port.h>
+#include <mach/std_types.h>
+#include <mach/task_info.h>
+#include <mach/time_value.h>
+#include <mach/vm_behavior.h>
+#include <mach/vm_inherit.h>
+#include <mach/vm_prot.h>
+#include <mach/vm_region.h>
+#include <mach/vm_statistics.h>
+#include <mach/vm_types.h>
+
+/* A process, by whichever of its names. */
+typedef mach_port_t task_t;
+typedef mach_port_t task_name_t;
+typedef mach_port_t task_inspect_t;
+typedef mach_port_t task_read_t;
+typedef mach_port_t task_port_t;
+typedef mach_port_t vm_task_t;
+typedef mach_port_t vm_task_entry_t;
+typedef task_t *task_array_t;
+
+/* The table of names of a task. The only one here is that of mach_task_self(). */
+typedef mach_port_t ipc_space_t;
+typedef mach_port_t ipc_space_read_t;
+typedef mach_port_t ipc_space_inspect_t;
+
+typedef mach_port_t host_t;
+typedef mach_port_t host_priv_t;
+typedef mach_port_t host_name_t;
+typedef mach_port_t host_name_port_t;
+
+/* Nothing here returns one of these. */
+typedef mach_port_t thread_t;
+typedef mach_port_t thread_act_t;
+typedef mach_port_t thread_inspect_t;
+typedef mach_port_t thread_read_t;
+typedef mach_port_t thread_port_t;
+typedef thread_t *thread_array_t;
+typedef thread_act_t *thread_act_array_t;
+typedef thread_act_t *thread_act_port_array_t;
+typedef mach_port_t processor_t;
+typedef mach_port_t processor_set_t;
+typedef mach_port_t semaphore_t;
+typedef mach_port_t clock_serv_t;
+typedef mach_port_t mem_entry_name_port_t;
+typedef mach_port_t exception_handler_t;
+typedef mach_port_t exception_port_t;
+
+#define TASK_NULL ((task_t)0)
+#define TASK_NAME_NULL ((task_name_t)0)
+#define TASK_INSPECT_NULL ((task_inspect_t)0)
+#define TASK_READ_NULL ((task_read_t)0)
+#define IPC_SPACE_NULL ((ipc_space_t)0)
+#define HOST_NULL ((host_t)0)
+#define HOST_PRIV_NULL ((host_priv_t)0)
+#define THREAD_NULL ((thread_t)0)
+#define THR_ACT_NULL ((thread_act_t)0)
+#define PROCESSOR_SET_NULL ((processor_set_t)0)
+#define PROCESSOR_NULL ((processor_t)0)
+#define SEMAPHORE_NULL ((semaphore_t)0)
+#define CLOCK_NULL ((clock_serv_t)0)
+
+#endif /* _MACH_MACH_TYPES_H_ */

@@ -1,0 +1,40 @@
+/*
+ * mach/task.h: calls on a task as a whole. Their codes are those of vm_map.h, and
+ * these besides.
+ */
+#ifndef _task_user_
+#define _task_user_
+
+#include <mach/kern_return.h>
+#include <mach/mach_types.h>
+#include <mach/message.h>
+#include <mach/port.h>
+#include <mach/task_info.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Stops all threads of the task until it is resumed as often as it was suspended.
+ * If this process ends first, the kernel resumes it. KERN_NOT_SUPPORTED for
+ * mach_task_self(): a process that stops itself could not go on.
+ */
+extern kern_return_t task_suspend(task_read_t target_task);
+
+/* KERN_FAILURE: the task is not suspended by this process. */
+extern kern_return_t task_resume(task_read_t target_task);
+
+/*
+ * Tells of the task what the flavor says. *task_info_outCnt is the room in ints,
+ * and then what was written. KERN_INVALID_ARGUMENT: no such flavor here, too
+ * little room, a NULL pointer, or the process has ended.
+ */
+extern kern_return_t task_info(task_name_t target_task, task_flavor_t flavor, task_info_t task_info_out,
+	mach_msg_type_number_t *task_info_outCnt);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _task_user_ */

@@ -1,0 +1,120 @@
+package c
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// headers returns the names of all headers as a program includes them.
+func headers(t *testing.T) (names []string) {
+	t.Helper()
+	const root = "../../include"
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".h") {
+			names = append(names, strings.TrimPrefix(path, root+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// exportedNames returns what the linker's script lets out of the library.
+func exportedNames(t *testing.T) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../cmd/libmachcompat/exports.map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, match := range regexp.MustCompile(`(?m)^\t([a-z0-9_]+);$`).FindAllSubmatch(text, -1) {
+		names = append(names, string(match[1]))
+	}
+	return names
+}
+
+func TestTheHeadersOfTheInterfaceAreThere(t *testing.T) {
+	have := headers(t)
+	for _, name := range strings.Fields(`mach.h mach_vm.h vm_map.h vm_region.h vm_prot.h vm_inherit.h
+		vm_behavior.h vm_statistics.h kern_return.h mach_error.h mach_init.h mach_types.h mach_port.h
+		host_info.h machine.h task.h task_info.h std_types.h mach_host.h vm_types.h boolean.h port.h
+		message.h vm_page_size.h mach_traps.h`) {
+		if !slices.Contains(have, "mach/"+name) {
+			t.Errorf("no mach/%s", name)
+		}
+	}
+	if !slices.Contains(have, "TargetConditionals.h") {
+		t.Error("no TargetConditionals.h")
+	}
+}
+
+func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
+	newer := []language{
+		{"C11", "cc", append([]string{"-std=c11", "-x", "c"}, strict...)},
+		{"C++20", "c++", append([]string{"-std=c++20", "-x", "c++"}, strict...)},
+	}
+	for _, l := range append([]language{c99, cxx}, newer...) {
+		t.Run(l.name, func(t *testing.T) {
+			needTool(t, "cc", l.compiler)
+			var arguments []string
+			for _, name := range headers(t) {
+				text := "#include <" + name + ">\n#include <" + name + ">\nextern int nothing;\n"
+				source := filepath.Join(t.TempDir(), "alone.c")
+				if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				arguments = append(arguments, source)
+			}
+			compileWith(t, l, slices.Concat(l.flags, []string{"-Wconversion", "-fsyntax-only"}, arguments)...)
+		})
+	}
+}
+
+func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {
+	var declared []string
+	pattern := regexp.MustCompile(`(?m)^extern [a-z_ *]*?\b(\w+)(?:\(|;)`)
+	for _, name := range headers(t) {
+		text, err := os.ReadFile("../../include/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range pattern.FindAllSubmatch(text, -1) {
+			declared = append(declared, string(match[1]))
+		}
+	}
+	// Only a macro has a declaration for this one: see mach/mach_init.h.
+	declared = append(declared, "mach_task_self")
+	slices.Sort(declared)
+	declared = slices.Compact(declared)
+
+	needTool(t, "cc", "nm")
+	out, err := exec.Command("nm", "-D", "--defined-only", library(t)+"/libmachcompat.so").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var exported []string
+	for line := range strings.Lines(string(out)) {
+		exported = append(exported, strings.Fields(line)[2])
+	}
+	slices.Sort(exported)
+	if !slices.Equal(declared, exported) {
+		t.Errorf("declared: %v\nexported: %v", declared, exported)
+	}
+	if names := exportedNames(t); !slices.Equal(names, exported) {
+		t.Errorf("exports.map: %v\nexported: %v", names, exported)
+	}
+	t.Logf("%d names", len(exported))
+}
+
+func TestStructsAreLaidOutAsOnMacOS(t *testing.T) {
+	for _, l := range []language{c99, cxx} {
+		t.Run(l.name, func(t *testing.T) { run(t, compile(t, l, "testdata/programs/layout.c")) })
+	}
+}

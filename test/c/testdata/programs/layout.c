@@ -1,0 +1,62 @@
+/*
+ * Sizes, places and values that a program compiled for macOS has. Where the width
+ * of a pointer has a say, they are those of 64 bits.
+ */
+#include <TargetConditionals.h>
+#include <mach/mach.h>
+#include <mach/mach_vm.h>
+#include <stddef.h>
+
+/* Fails to compile where the condition is false, in C99 as in C++. */
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define ASSERT(condition) extern int JOIN(assert_, __LINE__)[(condition) ? 1 : -1]
+
+ASSERT(sizeof(kern_return_t) == 4 && sizeof(mach_port_t) == 4 && sizeof(boolean_t) == 4);
+ASSERT(sizeof(natural_t) == 4 && sizeof(integer_t) == 4 && sizeof(mach_msg_type_number_t) == 4);
+ASSERT(sizeof(mach_vm_address_t) == 8 && sizeof(mach_vm_size_t) == 8 && sizeof(memory_object_offset_t) == 8);
+ASSERT(sizeof(vm_address_t) == sizeof(void *) && sizeof(vm_size_t) == sizeof(void *));
+ASSERT((natural_t)-1 > 0 && (integer_t)-1 < 0 && (mach_port_t)-1 > 0);
+
+ASSERT(sizeof(struct vm_region_basic_info) == 32 && VM_REGION_BASIC_INFO_COUNT == 8);
+ASSERT(sizeof(struct vm_region_basic_info_64) == 36 && VM_REGION_BASIC_INFO_COUNT_64 == 9);
+ASSERT(offsetof(struct vm_region_basic_info_64, offset) == 20);
+ASSERT(offsetof(struct vm_region_basic_info_64, behavior) == 28);
+ASSERT(offsetof(struct vm_region_basic_info_64, user_wired_count) == 32);
+ASSERT(sizeof(struct vm_region_extended_info) == 36 && VM_REGION_EXTENDED_INFO_COUNT == 9);
+ASSERT(offsetof(struct vm_region_extended_info, shadow_depth) == 28);
+ASSERT(offsetof(struct vm_region_extended_info, share_mode) == 31);
+ASSERT(sizeof(struct vm_region_submap_info) == 60 && VM_REGION_SUBMAP_INFO_COUNT == 15);
+ASSERT(offsetof(struct vm_region_submap_info, is_submap) == 44);
+ASSERT(sizeof(struct vm_region_submap_info_64) == 76 && VM_REGION_SUBMAP_INFO_COUNT_64 == 19);
+ASSERT(VM_REGION_SUBMAP_INFO_V1_COUNT_64 == 17 && VM_REGION_SUBMAP_INFO_V0_COUNT_64 == 16);
+ASSERT(offsetof(struct vm_region_submap_info_64, offset) == 12);
+ASSERT(offsetof(struct vm_region_submap_info_64, object_id_full) == 68);
+ASSERT(sizeof(struct vm_region_submap_short_info_64) == 48 && VM_REGION_SUBMAP_SHORT_INFO_COUNT_64 == 12);
+
+ASSERT(sizeof(struct task_basic_info_32) == 32 && TASK_BASIC_INFO_32_COUNT == 8);
+ASSERT(sizeof(struct task_basic_info_64) == 40 && TASK_BASIC_INFO_64_COUNT == 10);
+ASSERT(sizeof(struct mach_task_basic_info) == 48 && MACH_TASK_BASIC_INFO_COUNT == 12);
+ASSERT(offsetof(struct mach_task_basic_info, suspend_count) == 44);
+ASSERT(sizeof(struct host_basic_info) == 48 && HOST_BASIC_INFO_COUNT == 12);
+ASSERT(sizeof(mach_msg_header_t) == 24);
+ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
+
+ASSERT(VM_REGION_BASIC_INFO_64 == 9 && VM_REGION_BASIC_INFO == 10 && VM_REGION_EXTENDED_INFO == 13);
+ASSERT(TASK_BASIC_INFO_32 == 4 && MACH_TASK_BASIC_INFO == 20);
+ASSERT(VM_PROT_ALL == 7 && VM_PROT_COPY == 0x10 && VM_FLAGS_ANYWHERE == 1 && VM_FLAGS_OVERWRITE == 0x4000);
+ASSERT(MACH_SEND_INVALID_DEST == 0x10000003 && KERN_NOT_SUPPORTED == 46 && MIG_SERVER_DIED == -308);
+ASSERT(MACH_PORT_DEAD == 0xffffffff && MACH_PORT_TYPE_SEND == 0x10000);
+
+#if TARGET_OS_OSX || TARGET_OS_IPHONE || TARGET_OS_MAC || !TARGET_OS_LINUX || defined(__APPLE__)
+#error this is Linux
+#endif
+#if defined(__LP64__) ? !TARGET_RT_64_BIT : TARGET_RT_64_BIT
+#error the width
+#endif
+
+int main(void)
+{
+	/* The library has the variables that the macros stand for. */
+	return mach_task_self() == MACH_PORT_NULL || vm_page_size == 0;
+}
