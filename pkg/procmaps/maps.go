@@ -69,7 +69,7 @@ func WithReader(r Reader) Option { return func(m *Maps) { m.reader = r } }
 // right, [ErrGone] for a zombie or a kernel thread, ENOTTY when [Ioctl] is
 // forced on a kernel that lacks it.
 func Open(pid int, options ...Option) (*Maps, error) {
-	file, err := os.Open("/proc/" + strconv.Itoa(pid) + "/maps")
+	file, err := linux.Open("/proc/"+strconv.Itoa(pid)+"/maps", unix.O_RDONLY)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, ErrGone
 	}

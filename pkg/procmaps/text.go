@@ -44,9 +44,10 @@ func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bo
 	}
 	w := textWalks.Get().(*textWalk)
 	defer func() {
-		m.text.forget(w)
 		if len(w.buffer) == textBufferSize {
 			textWalks.Put(w)
+		} else {
+			w.buffer = nil // m.text may remember w for long
 		}
 	}()
 	*w = textWalk{buffer: w.buffer, passed: start}
@@ -170,14 +171,4 @@ func (m *Maps) pread(p []byte, offset int64) (int, error) {
 			return 0, fmt.Errorf("read %s: %w", m.file.Name(), err)
 		}
 	}
-}
-
-// forget makes sure that a walk that has ended, and that may be used again, is
-// not taken for the one that read last.
-func (f *textFile) forget(w *textWalk) {
-	f.Lock()
-	if f.lastReader == w {
-		f.lastReader = nil
-	}
-	f.Unlock()
 }

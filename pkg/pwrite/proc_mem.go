@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strconv"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,7 +27,7 @@ var _ Backend = (*ProcMem)(nil)
 // ptrace(2)). The error wraps the errno: ENOENT when there is no such process,
 // EACCES or EPERM without the right.
 func OpenProcMem(pid int) (*ProcMem, error) {
-	file, err := os.OpenFile("/proc/"+strconv.Itoa(pid)+"/mem", os.O_RDWR, 0)
+	file, err := linux.Open("/proc/"+strconv.Itoa(pid)+"/mem", unix.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

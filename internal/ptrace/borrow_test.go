@@ -1,0 +1,106 @@
+package ptrace
+
+import (
+	"io"
+	"os/exec"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+// startProgram starts a program that is no target of ours, as a process with one
+// thread. It ends with the test.
+func startProgram(t *testing.T, name string, arguments ...string) (pid int) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		testtarget.Skip(t, name, err.Error())
+	}
+	cmd := exec.Command(path, arguments...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	// Once it answers it is past its own start.
+	if _, err := io.WriteString(stdin, "x\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
+}
+
+func TestAThreadThatIsInNoSystemCallIsBorrowedIfThereIsNoOther(t *testing.T) {
+	pid := startProgram(t, "sh", "-c", "read x; echo $x; while :; do :; done")
+	waitFor(t, "the shell to leave its system calls", func() bool {
+		session := mustStop(t, pid)
+		defer session.Resume()
+		for _, r := range registersOf(t, session) {
+			return !r.inSystemCall()
+		}
+		return false
+	})
+	session := mustStop(t, pid)
+	before := registersOf(t, session)
+	c := borrow(t, session)
+	address := c.mapPage(t)
+	if _, err := c.Call(c.instruction, Munmap, address, 4096); err != nil {
+		t.Errorf("munmap in the shell = %v", err)
+	}
+	session.do(func() {
+		if err := session.borrowed.giveBack(); err != nil {
+			t.Errorf("giveBack = %v", err)
+		}
+		session.borrowed = nil
+	})
+	for tid, r := range registersOf(t, session) {
+		if r.data != before[tid].data {
+			t.Errorf("the registers of thread %d are not what they were", tid)
+		}
+	}
+	session.Resume()
+	wantFree(t, pid)
+}
+
+func TestAThreadInARestartableSequenceIsLeftAlone(t *testing.T) {
+	pid := startProgram(t, "cat")
+	session := mustStop(t, pid)
+	defer session.Resume()
+	var address uint64
+	var err error
+	session.do(func() { address, err = linux.PtraceRseqCriticalSection(pid) })
+	if err != nil || address == 0 {
+		testtarget.Skip(t, "rseq", "no C library registers restartable sequences here, or the kernel does not tell")
+	}
+	session.do(func() {
+		for _, test := range []struct {
+			word uint64
+			err  error
+			want bool
+		}{{0, nil, false}, {0x1234, nil, true}, {0, unix.EIO, true}} {
+			got := inRestartableSequence(pid, func(asked uint64) (uint64, error) {
+				if asked != address {
+					t.Errorf("%#x is read; want %#x", asked, address)
+				}
+				return test.word, test.err
+			})
+			if got != test.want {
+				t.Errorf("inRestartableSequence with %#x, %v there = %v", test.word, test.err, got)
+			}
+		}
+	})
+}
