@@ -6,15 +6,19 @@ import (
 	"math"
 	"math/bits"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
+	"golang.org/x/sys/unix"
 )
 
 // way is how a write is made.
 type way struct {
 	backend Backend // ProcessVM or ProcMem
 	stop    bool    // with the target's threads stopped
+	// lapsed is set when the stop ended before the write did (see boundStop).
+	lapsed *atomic.Bool
 }
 
 // chooseWay applies the options.
@@ -55,7 +59,7 @@ func (t *Task) memWay() way {
 var processVMLeavesStaleCode = runtime.GOARCH != "amd64" && runtime.GOARCH != "386"
 
 // otherWay says whether the write is to be made again in another way, because
-// process_vm_writev is refused here or not fit for code.
+// process_vm_writev is refused here, not fit for code, or does not find the task.
 func (t *Task) otherWay(w way, r result) (way, bool) {
 	if t.settings.backend != Auto || w.backend != ProcessVM || r.place != (pwrite.Position{}) {
 		return w, false
@@ -63,7 +67,7 @@ func (t *Task) otherWay(w way, r result) (way, bool) {
 	switch {
 	case r.err == errStaleCode:
 		return t.memWay(), true
-	case processVMRefused(r.err):
+	case processVMRefused(r.err), t.missesThread(r.err):
 		t.vmRefused.Store(true)
 		return t.chooseWay(), true
 	}
@@ -88,7 +92,11 @@ func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCES
 func (t *Task) attempt(w way, segments []pwrite.Segment) (r result) {
 	var memory *pwrite.ProcMem
 	if w.backend == ProcMem || t.settings.atomic {
-		if memory, r.err = t.procMem(); r.err != nil {
+		memory, r.err = t.procMem()
+		if errors.Is(r.err, unix.EACCES) && w.backend == ProcessVM {
+			r.err = nil // with CAP_SYS_PTRACE alone; what may be written can mostly be read
+		}
+		if r.err != nil {
 			return r
 		}
 	}
@@ -97,6 +105,9 @@ func (t *Task) attempt(w way, segments []pwrite.Segment) (r result) {
 		if err != nil {
 			r.err, r.stopErr = err, true
 			return r
+		}
+		if w.backend == ProcessVM {
+			w.lapsed, release = t.boundStop(segments, release)
 		}
 		defer release()
 	}
@@ -154,6 +165,15 @@ func (t *Task) conclude(segments []pwrite.Segment, r result, want procmaps.Perms
 	return r
 }
 
+// readOld reads what a write will replace: whatever its protection, if memory is
+// not nil.
+func (t *Task) readOld(memory *pwrite.ProcMem, segments []pwrite.Segment) (pwrite.Position, error) {
+	if memory == nil {
+		return t.vm.Read(segments)
+	}
+	return memory.Read(segments)
+}
+
 // writeOrRestore writes while the target is stopped, and puts back what was
 // written when some of it can't be.
 func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.Segment) (r result) {
@@ -161,7 +181,7 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 	for i, segment := range segments {
 		before[i] = pwrite.Segment{Address: segment.Address, Data: make([]byte, len(segment.Data))}
 	}
-	if place, err := memory.Read(before); err != nil {
+	if place, err := t.readOld(memory, before); err != nil {
 		r.place, r.err = place, err
 		r = t.conclude(segments, r, procmaps.Write)
 		r.place = pwrite.Position{}
@@ -170,6 +190,10 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 	r.place, r.err = t.move(w, memory, segments)
 	r = t.conclude(segments, r, procmaps.Write)
 	if r.done() || r.gone || r.place == (pwrite.Position{}) {
+		return r
+	}
+	if w.lapsed != nil && w.lapsed.Load() {
+		r.err = fmt.Errorf("%w, and what was written stays, because the process could not be kept stopped for so long", r.err)
 		return r
 	}
 	undo := before[:min(r.place.Segment+1, len(before))]

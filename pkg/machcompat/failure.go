@@ -106,7 +106,7 @@ func (t *Task) explainStop(e *Error) {
 		e.Hint = "a process can't stop itself; write without the stop, or through process_vm"
 	case errors.Is(e.Err, unix.EPERM) && tracer != "":
 		e.Hint = "the process is already traced by " + tracer + ", and can have only one tracer; " + waiver
-	case !errors.Is(e.Err, unix.EPERM):
+	case !errors.Is(e.Err, unix.EPERM) && e.Hint == "":
 		e.Hint = waiver
 	}
 }

@@ -15,7 +15,10 @@ type Backend uint8
 const (
 	// Auto is ProcessVM where the kernel and the sandbox allow it, else ProcMem.
 	Auto Backend = iota
-	// ProcessVM is process_vm_writev(2), which checks each page itself.
+	// ProcessVM is process_vm_writev(2), which checks each page itself. To a page
+	// of userfaultfd(2) it waits, as the target itself would, until the page is
+	// brought; nothing but a kill of this program ends that. ProcMem does not
+	// wait there, and gives KERN_MEMORY_ERROR.
 	ProcessVM
 	// ProcMem is /proc/PID/mem, which ignores protection: the target's threads
 	// are stopped from the check to the last byte (see [StopPolicy]).
@@ -50,7 +53,9 @@ const (
 	// StopAuto stops for [Atomic], and under [ProcMem] unless the kernel was
 	// started with proc_mem.force_override=never.
 	StopAuto StopPolicy = iota
-	// StopAlways stops for every write.
+	// StopAlways stops for every write. It also closes a gap of ProcessVM: the
+	// kernel looks at the protection of up to 1024 pages and then copies, so a
+	// page that the target protects in those microseconds is still written.
 	StopAlways
 	// StopNever never stops. Under [ProcMem] it waives the promise that no byte
 	// goes to a page that the target itself could not write at that moment: the
@@ -104,6 +109,9 @@ const DefaultStopTimeout = 2 * time.Second
 
 // WithStopTimeout sets how long a write waits for the target's threads to stop.
 // A thread that waits for a disk, or for the child of a vfork, can't be stopped.
+// A write through [ProcessVM] that then waits for a page for as long, beyond the
+// time that it takes to copy, lets the target go on: the page may be one that
+// the target itself brings (userfaultfd(2)).
 func WithStopTimeout(d time.Duration) Option { return func(s *settings) { s.stopTimeout = d } }
 
 // Atomic stops the target's threads for each write, and puts back what was

@@ -58,6 +58,8 @@ func hintForMissing(pid int) string {
 		return ""
 	case stat.Flags&kernelThread != 0:
 		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, procmaps.Printable(stat.Comm))
+	case (stat.State == "Z" || stat.State == "X") && stat.NumThreads > 1:
+		return fmt.Sprintf("the first thread of %d (%s) has ended, and process_vm_writev finds a process by that; let the backend be auto or procmem", pid, procmaps.Printable(stat.Comm))
 	case stat.State == "Z" || stat.State == "X":
 		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, procmaps.Printable(stat.Comm), stat.PPID)
 	case !processExists(pid):
@@ -79,7 +81,7 @@ func inPIDNamespace() bool {
 // ptrace(2) lists them under "Ptrace access mode checking".
 type rule func(us, target procfs.ProcStatus, pid int) (hint string)
 
-var rules = []rule{otherNamespace, otherUser, otherGroup, moreCapabilities, undumpable, yama}
+var rules = []rule{otherNamespace, otherUser, otherGroup, moreCapabilities, undumpable, outsideNamespace, otherOwner, yama}
 
 func hintForRefusal(pid int) string {
 	us, err := statusOf(os.Getpid())
@@ -166,13 +168,34 @@ func moreCapabilities(us, target procfs.ProcStatus, pid int) string {
 	return fmt.Sprintf("process %d holds capabilities that you do not (%#x); %s", pid, target.CapPrm&^us.CapPrm, addCapability(us))
 }
 
-// undumpable: the kernel gives /proc/PID of such a process to root.
+// undumpable: the kernel gives the files in /proc/PID of such a process to root,
+// though not the directory.
 func undumpable(us, target procfs.ProcStatus, pid int) string {
 	var stat unix.Stat_t
-	if mayTraceAll(us) || unix.Stat("/proc/"+strconv.Itoa(pid), &stat) != nil || uint64(stat.Uid) == target.UIDs[1] {
+	if mayTraceAll(us) || unix.Stat("/proc/"+strconv.Itoa(pid)+"/maps", &stat) != nil || uint64(stat.Uid) == target.UIDs[1] {
 		return ""
 	}
 	return fmt.Sprintf("process %d has made itself unreadable (prctl PR_SET_DUMPABLE), or its program file is not readable or changes its user; %s", pid, addCapability(us))
+}
+
+// outsideNamespace: capabilities count inside their user namespace. Which one the
+// process is in is not to be seen from here, so this comes late.
+func outsideNamespace(us, _ procfs.ProcStatus, pid int) string {
+	const first = "0 0 4294967295"
+	text, err := os.ReadFile("/proc/self/uid_map")
+	_, err2 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/user")
+	if err != nil || err2 == nil || !mayTraceAll(us) || strings.Join(strings.Fields(string(text)), " ") == first {
+		return ""
+	}
+	return fmt.Sprintf("your capabilities count in your user namespace only, and process %d seems to be outside of it; run it there", pid)
+}
+
+// otherOwner: the capability to trace does not open files of other users.
+func otherOwner(us, target procfs.ProcStatus, pid int) string {
+	if !mayTraceAll(us) || us.CapEff&(1<<unix.CAP_DAC_OVERRIDE) != 0 || target.UIDs[1] == us.UIDs[1] {
+		return ""
+	}
+	return fmt.Sprintf("/proc/%d/mem is a file of %s, which takes CAP_DAC_OVERRIDE besides CAP_SYS_PTRACE; let the backend be auto or process_vm", pid, userName(target.UIDs[1]))
 }
 
 const yamaFile = "/proc/sys/kernel/yama/ptrace_scope"

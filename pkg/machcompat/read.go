@@ -22,7 +22,7 @@ func (t *Task) ReadAt(p []byte, off int64) (int, error) {
 	}
 	w := t.wayFor(segments[:])
 	r := t.read(w, segments[:])
-	if w.backend == ProcessVM && t.settings.backend == Auto && processVMRefused(r.err) {
+	if w.backend == ProcessVM && t.settings.backend == Auto && (processVMRefused(r.err) || t.missesThread(r.err)) {
 		t.vmRefused.Store(true)
 		w.backend = ProcMem
 		r = t.read(w, segments[:])

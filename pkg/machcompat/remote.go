@@ -120,13 +120,19 @@ func (t *Task) readWord(address uint64) (uint64, error) {
 	return binary.NativeEndian.Uint64(word[:]), nil
 }
 
-// peek reads memory of the stopped task whatever its protection.
+// peek reads memory of the stopped task whatever its protection, where the file
+// can be opened for that: with CAP_SYS_PTRACE alone that of another user can't.
 func (t *Task) peek(address uint64, p []byte) error {
+	segments := []pwrite.Segment{{Address: address, Data: p}}
 	memory, err := t.procMem()
+	if errors.Is(err, unix.EACCES) && t.settings.backend != ProcMem {
+		_, err = t.vm.Read(segments)
+		return err
+	}
 	if err != nil {
 		return err
 	}
-	_, err = memory.Read([]pwrite.Segment{{Address: address, Data: p}})
+	_, err = memory.Read(segments)
 	return err
 }
 

@@ -3,8 +3,11 @@ package machcompat
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
 
 const (
@@ -96,4 +99,25 @@ func (t *Task) stop() (session *ptrace.Session, release func(), err error) {
 		return nil, nil, err
 	}
 	return session, session.Resume, nil
+}
+
+// boundStop makes sure that a write through process_vm_writev does not keep the
+// target stopped for ever: that call waits for a page that a thread of the
+// target itself may have to bring (userfaultfd(2)). When the write takes longer
+// than the stop may, and than the slowest memory could, the target goes on; the
+// kernel checks the protection during the write all the same. lapsed tells that
+// this happened.
+func (t *Task) boundStop(segments []pwrite.Segment, release func()) (lapsed *atomic.Bool, end func()) {
+	const slowest = 10 * time.Nanosecond // for a byte: 100 MB/s
+	limit := max(t.settings.stopTimeout, 0) + time.Duration(pwrite.Position{Segment: len(segments)}.Moved(segments))*slowest
+	lapsed = new(atomic.Bool)
+	once := sync.OnceFunc(release)
+	timer := time.AfterFunc(limit, func() {
+		lapsed.Store(true)
+		once()
+	})
+	return lapsed, func() {
+		timer.Stop()
+		once()
+	}
 }

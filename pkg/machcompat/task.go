@@ -3,6 +3,7 @@ package machcompat
 import (
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -41,7 +43,7 @@ type Task struct {
 	vm       pwrite.ProcessVM
 
 	// vmRefused is set once the kernel or a seccomp filter has refused
-	// process_vm_writev, under backend Auto.
+	// process_vm_writev, or it no longer finds the process, under backend Auto.
 	vmRefused atomic.Bool
 
 	memory struct {
@@ -108,7 +110,7 @@ func (t *Task) acquire() (err error) {
 	if err := t.confirmProc(); err != nil {
 		return err
 	}
-	if t.maps, err = procmaps.Open(t.pid, procmaps.WithReader(t.settings.mapReader)); err != nil {
+	if t.maps, err = openMaps(t.pid, t.settings.mapReader); err != nil {
 		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !processExists(t.pid)) {
 			return unix.ESRCH
 		}
@@ -149,10 +151,15 @@ func (t *Task) confirmProc() error {
 		}
 		return nil
 	}
-	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(t.pidfd))
+	file, err := linux.Open("/proc/self/fdinfo/"+strconv.Itoa(t.pidfd), unix.O_RDONLY)
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("no /proc is mounted, or it is of another pid namespace: %w", err)
 	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := io.ReadAll(file)
 	if err != nil {
 		return err
 	}
@@ -179,7 +186,7 @@ func (t *Task) tryAccess() error {
 		switch {
 		case err == nil || errors.Is(err, unix.EFAULT):
 			return nil
-		case !processVMRefused(err):
+		case !processVMRefused(err) && (t.settings.backend == ProcessVM || !t.missesThread(err)):
 			return errnoOf(err)
 		case t.settings.backend == ProcessVM:
 			return err
@@ -207,7 +214,7 @@ func (t *Task) procMem() (*pwrite.ProcMem, error) {
 	if t.memory.file != nil {
 		return t.memory.file, nil
 	}
-	file, err := pwrite.OpenProcMem(t.pid)
+	file, err := openMemory(t.pid)
 	if err != nil {
 		return nil, err
 	}

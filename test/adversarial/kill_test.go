@@ -1,0 +1,217 @@
+package adversarial
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+func init() { roles["doomed"] = playDoomed }
+
+// dooms are what a writer does again and again until it is killed.
+var dooms = []struct {
+	name    string
+	options []machcompat.Option
+	do      func(task *machcompat.Task, page uint64, round int) error
+}{
+	{"write through procmem", []machcompat.Option{machcompat.WithBackend(machcompat.ProcMem)}, writeOnce},
+	{"atomic write", []machcompat.Option{machcompat.Atomic()}, writeOnce},
+	{"suspend and resume", nil, func(task *machcompat.Task, page uint64, round int) error {
+		if err := task.Suspend(); err != nil {
+			return err
+		}
+		if err := writeOnce(task, page, round); err != nil {
+			return err
+		}
+		return task.Resume()
+	}},
+	{"vm_protect", nil, func(task *machcompat.Task, page uint64, round int) error {
+		return task.Protect(page, pageSize, false, machcompat.VM_PROT_READ|machcompat.VMProt(round%2)*machcompat.VM_PROT_WRITE)
+	}},
+}
+
+func writeOnce(task *machcompat.Task, page uint64, round int) error {
+	return task.Write(page, []byte{byte(round)})
+}
+
+// playDoomed is the life of a writer that is killed. It says when it begins.
+func playDoomed(p part) {
+	task, err := machcompat.TaskForPID(p.PID, dooms[p.Way].options...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for round := 0; ; round++ {
+		if err := dooms[p.Way].do(task, p.Address, round); err != nil {
+			fmt.Println(err)
+			return
+		}
+		if round == 0 {
+			fmt.Println("begun")
+		}
+	}
+}
+
+// busy is the target of pkg/machcompat that checks its own registers, signals,
+// signal mask and what its system calls return.
+const busySource = "../../pkg/machcompat/testdata/busy.c"
+
+func startBusy(t *testing.T) *program {
+	t.Helper()
+	p := start(t, exec.Command(buildC(t, busySource)))
+	task := taskFor(t, p.PID)
+	if err := task.Protect(p.Address, pageSize, false, machcompat.VM_PROT_DEFAULT); err != nil {
+		t.Fatal(err)
+	}
+	task.Close()
+	return p
+}
+
+// killWriter starts a writer and kills it at a random moment. It returns what
+// kept the writer from its work.
+func killWriter(t *testing.T, p *program, doom int) string {
+	t.Helper()
+	cmd := roleCommand(t, part{Role: "doomed", PID: p.PID, Address: p.Address, Way: doom})
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	lines := bufio.NewReader(stdout)
+	if line, err := lines.ReadString('\n'); line != "begun\n" {
+		return fmt.Sprintf("the writer says %q, %v", line, err)
+	}
+	time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+	return ""
+}
+
+// harm says what is wrong with a process that nobody traces any more: "" when
+// all its threads run, or wait for what they like, and take signals.
+func harm(pid int) string {
+	before := threadsThat(pid, harmOf)
+	if len(before) == 0 {
+		return ""
+	}
+	// A thread blocks signals for moments of its own too.
+	time.Sleep(20 * time.Millisecond)
+	for tid, how := range threadsThat(pid, harmOf) {
+		if before[tid] == how {
+			return how
+		}
+	}
+	return ""
+}
+
+// threadsThat returns the threads of which find says something.
+func threadsThat(pid int, find func(status string) string) map[int]string {
+	directory := "/proc/" + strconv.Itoa(pid) + "/task/"
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return map[int]string{pid: "is gone"}
+	}
+	found := map[int]string{}
+	for _, entry := range entries {
+		status, err := os.ReadFile(directory + entry.Name() + "/status")
+		tid, _ := strconv.Atoi(entry.Name())
+		if how := find(string(status)); err == nil && how != "" {
+			found[tid] = how
+		}
+	}
+	return found
+}
+
+// statusField returns a line of /proc/PID/status.
+func statusField(status, name string) string {
+	for line := range strings.Lines(status) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func harmOf(status string) string {
+	const term = 1 << (15 - 1)
+	blocked, _ := strconv.ParseUint(statusField(status, "SigBlk"), 16, 64)
+	switch state := statusField(status, "State"); {
+	case strings.HasPrefix(state, "Z"), strings.HasPrefix(state, "X"):
+		return "a thread has ended"
+	case strings.HasPrefix(state, "t"), strings.HasPrefix(state, "T"):
+		return "a thread is stopped"
+	case statusField(status, "TracerPid") != "0":
+		return "a thread is traced"
+	case blocked&term != 0:
+		return "a thread blocks all signals"
+	}
+	return ""
+}
+
+// Attack 4. Whatever a writer was doing when it is killed, the target runs on:
+// untraced, all threads, with its registers and its signal mask.
+func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
+	for doom, d := range dooms {
+		if d.name == "vm_protect" {
+			continue
+		}
+		t.Run(d.name, func(t *testing.T) {
+			p := startBusy(t)
+			for round := range *killRounds {
+				if how := killWriter(t, p, doom); how != "" {
+					t.Fatalf("round %d: %s", round, how)
+				}
+				if how := harm(p.PID); how != "" {
+					t.Fatalf("round %d: %s", round, how)
+				}
+			}
+			if err := p.verdict(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Attack 4, the limit: while a thread of the target makes a system call for the
+// writer, nobody but the writer can give it its registers and its signal mask
+// back. This measures how often a kill at a random moment of a writer that does
+// nothing but vm_protect hits that, and makes sure that a target that was hit is
+// not left stopped or traced.
+func TestWriterKilledInTheMiddleOfVMProtect(t *testing.T) {
+	doom := len(dooms) - 1
+	p := startBusy(t)
+	harms, total := map[string]int{}, 0
+	for round := range *killRounds {
+		var how string
+		if how = killWriter(t, p, doom); how == "" {
+			how = harm(p.PID)
+		}
+		if last := round == *killRounds-1; how == "" && (last || round%10 == 9) {
+			if err := p.verdict(); err != nil {
+				how = "the target found itself changed"
+			}
+			p = startBusy(t)
+		}
+		switch how {
+		case "":
+			continue
+		case "a thread is stopped", "a thread is traced":
+			t.Errorf("round %d: %s", round, how)
+		}
+		harms[how]++
+		total++
+		p.kill()
+		p = startBusy(t)
+	}
+	t.Logf("%d of %d kills hit the target: %v", total, *killRounds, harms)
+}
