@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -39,6 +40,9 @@ func StartBinary(tb testing.TB, path string) *Target {
 	tb.Helper()
 	cmd := exec.Command(path)
 	cmd.Stderr = os.Stderr
+	// A process group of its own has a parent outside of it: the kernel ignores
+	// the stop signals of a terminal in one that has not, as tests may run in.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)
