@@ -1,6 +1,6 @@
 /*
- * mach/kern_return.h: what a call returns. include/mach/vm_map.h says of each
- * call when it returns which.
+ * mach/kern_return.h: what a call returns. <mach/vm_map.h> says of each call
+ * when it returns which.
  */
 #ifndef _MACH_KERN_RETURN_H_
 #define _MACH_KERN_RETURN_H_

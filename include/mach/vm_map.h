@@ -66,7 +66,8 @@ extern kern_return_t vm_copy(vm_map_t target_task, vm_address_t source_address, 
  * <mach/vm_prot.h>. KERN_INVALID_ADDRESS: some of it is not mapped.
  * KERN_PROTECTION_FAILURE: the kernel doesn't permit it, as with a shared mapping of
  * a file that was opened for reading. KERN_INVALID_ARGUMENT: unknown bits, or the
- * range wraps. KERN_NOT_SUPPORTED: set_maximum, unless the maximum is that already.
+ * range wraps. KERN_NOT_SUPPORTED: set_maximum, unless the maximum is that already;
+ * VM_PROT_COPY of shared memory; a seccomp filter of the task that might act on it.
  */
 extern kern_return_t vm_protect(vm_map_t target_task, vm_address_t address, vm_size_t size, boolean_t set_maximum,
 	vm_prot_t new_protection);
@@ -81,7 +82,7 @@ extern kern_return_t vm_allocate(vm_map_t target_task, vm_address_t *address, vm
 
 /*
  * Unmaps all pages that the range touches; what is not mapped stays so.
- * KERN_INVALID_ARGUMENT: the range wraps.
+ * KERN_INVALID_ARGUMENT: the range wraps. KERN_PROTECTION_FAILURE: sealed memory.
  */
 extern kern_return_t vm_deallocate(vm_map_t target_task, vm_address_t address, vm_size_t size);
 

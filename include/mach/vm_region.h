@@ -47,7 +47,7 @@ typedef int vm_region_info_data_t[VM_REGION_INFO_MAX];
 
 struct vm_region_basic_info {
 	vm_prot_t protection;
-	vm_prot_t max_protection; /* what vm_protect could grant; with VM_PROT_COPY it may be more */
+	vm_prot_t max_protection; /* what vm_protect may make of it */
 	vm_inherit_t inheritance;
 	boolean_t shared;
 	boolean_t reserved;

@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 	if playRole() {
 		return
 	}
+	// The race detector would wait a second at the end of each writer.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	code := testtarget.Main(m)
 	os.RemoveAll(programs.directory)
 	os.Exit(code)

@@ -19,7 +19,9 @@ func odd(t *testing.T, kind string) *program {
 	t.Helper()
 	target := start(t, exec.Command(buildC(t, "testdata/odd.c"), kind))
 	if target.Address == 0 {
-		testtarget.Skip(t, "kernel", "no memory of the kind "+kind)
+		// Huge pages must be reserved by the machine's owner; no kernel has them
+		// by itself.
+		testtarget.Skip(t, "memory of the kind "+kind, "the target can't have it")
 	}
 	return target
 }

@@ -47,7 +47,8 @@ func roleCommand(t testing.TB, p part) *exec.Cmd {
 	}
 	// The path of the test program may not be open to another user.
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), roleVariable+"="+string(text))
+	// The race detector waits a second at each end of a program unless told not to.
+	cmd.Env = append(os.Environ(), roleVariable+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -141,10 +141,21 @@ func run(t testing.TB, program string, arguments ...any) string {
 	return string(out)
 }
 
+// needTracing skips the test where Yama lets a process trace none but its children:
+// the programs here are no parents of what they call upon.
+func needTracing(t testing.TB) {
+	t.Helper()
+	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if err == nil && string(level) != "0\n" && os.Geteuid() != 0 {
+		testtarget.Skip(t, "root", "kernel.yama.ptrace_scope is not 0")
+	}
+}
+
 // startTarget starts a target with the memory that testdata/check.h describes, and
 // returns it with the address of that.
 func startTarget(t testing.TB) (*testtarget.Target, string) {
 	t.Helper()
+	needTracing(t)
 	target := testtarget.Start(t)
 	return target, target.Do("layout rw-:2,r--:2,---:1,gap:1,rw-:2")
 }

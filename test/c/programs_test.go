@@ -43,6 +43,7 @@ type victim struct {
 
 func startVictim(t *testing.T) *victim {
 	t.Helper()
+	needTracing(t)
 	v := &victim{t: t, path: compile(t, c99, "testdata/programs/victim.c", "-O1")}
 	cmd := exec.Command(v.path)
 	stdin, err := cmd.StdinPipe()

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static mach_port_t task;
@@ -119,6 +120,8 @@ static int as_number_1(char **argv)
 			_exit(77);
 		child = fork();
 		if (child == 0) {
+			/* Number 1 pays no heed to an alarm. */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			execl("/proc/self/exe", "fork", argv[1], argv[2], "number 1", (char *)NULL);
 			_exit(1);
 		}
