@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,6 +106,11 @@ func start(t testing.TB, cmd *exec.Cmd) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// An orphaned process group, as tests may run in, ignores a terminal's stops.
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
