@@ -27,9 +27,9 @@ const callTimeout = 10 * time.Second
 // everything is kept that those change: the registers and the signal mask. The
 // process gets it back, as it was, when its session ends.
 //
-// If this process is killed while a call is under way, some tens of
-// microseconds, nobody gives the thread back, and it runs on from the wrong
-// place.
+// If this process is killed while it has the thread, nobody gives it back: in
+// the middle of a call it runs on from the wrong place, and from the moment it
+// is taken to the end of the session it has all signals blocked.
 type Borrowed struct {
 	ABI     *ABI
 	session *Session

@@ -51,8 +51,9 @@ const (
 func playConfined(p part) {
 	call := confinedCalls[p.Way]
 	if stops := p.Way >= firstStopping; stops {
-		// The runtime sets its poller up with the first file, and ends the program
-		// when it can't: here it has it, as most programs do.
+		// A stop needs a timer. The runtime sets its poller up with the first timer
+		// or os.Open, and ends the program when it can't: here it has it, as most
+		// programs do.
 		if file, err := os.Open("/proc/self/stat"); err == nil {
 			file.Close()
 		}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
 var commandLines = flag.Int("adversarial.commands", 1000, "how many random command lines the command is given")
@@ -114,22 +116,22 @@ func commandLine(random *rand.Rand, vocabulary []string, target *program) []stri
 func TestFileThatShrinksWhileItIsWrittenFrom(t *testing.T) {
 	command := buildCommand(t)
 	const size = 64 << 20
-	target := start(t, exec.Command(buildC(t, "testdata/odd.c"), "reserved"))
+	target := testtarget.Start(t)
+	address := target.Address("map rw- %d", size/pageSize)
 	path := filepath.Join(t.TempDir(), "shrinking")
 	codes := map[int]int{}
-	// The target's page is one; what is read before the range is refused is enough.
-	for i := range 10 {
+	for i := range 40 {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(command, "write", "-p", fmt.Sprint(target.PID), fmt.Sprintf("%#x", target.Address), "-f", path)
+		cmd := exec.Command(command, "write", "-p", fmt.Sprint(target.PID), fmt.Sprintf("%#x", address), "-f", path)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(i) * time.Millisecond)
+		time.Sleep(time.Duration(i) * 2 * time.Millisecond)
 		os.Truncate(path, 10)
 		cmd.Wait()
 		status := cmd.ProcessState.ExitCode()
