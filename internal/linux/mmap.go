@@ -10,7 +10,7 @@ import (
 // mmap(2). It returns where.
 func Mmap(start, length uint64, prot, flags int) (uint64, error) {
 	if start > math.MaxUint || length > math.MaxUint {
-		return 0, unix.ENOMEM
+		return 0, unix.EOVERFLOW
 	}
 	// MmapPtr makes the call of each architecture: some have mmap2 only.
 	p, err := unix.MmapPtr(-1, 0, pointer(uintptr(start)), uintptr(length), prot, flags)
@@ -27,7 +27,7 @@ func Munmap(start, length uint64) error { return onRange(unix.SYS_MUNMAP, start,
 
 func onRange(number uintptr, start, length uint64, argument uintptr) error {
 	if start > math.MaxUint || length > math.MaxUint {
-		return unix.ENOMEM
+		return unix.EOVERFLOW
 	}
 	if _, _, errno := unix.Syscall(number, uintptr(start), uintptr(length), argument); errno != 0 {
 		return errno

@@ -3,6 +3,7 @@ package ptrace
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -110,8 +111,8 @@ func inRestartableSequence(tid int, read ReadWord) bool {
 
 // Call makes a system call in the thread, with the instruction that the ABI
 // names at the given address, and returns its result. An errno of the call
-// itself comes back as a unix.Errno; any other error means that the thread was
-// lost.
+// itself comes back as a unix.Errno, and EOVERFLOW when an argument is wider than
+// the thread's word; any other error means that the thread was lost.
 func (b *Borrowed) Call(instruction uint64, function Function, arguments ...uint64) (result uint64, err error) {
 	b.session.do(func() { result, err = b.call(instruction, function, arguments) })
 	return result, err
@@ -120,6 +121,12 @@ func (b *Borrowed) Call(instruction uint64, function Function, arguments ...uint
 func (b *Borrowed) call(instruction uint64, function Function, arguments []uint64) (uint64, error) {
 	var a [6]uint64
 	copy(a[:], arguments)
+	for _, argument := range arguments {
+		// Cut to a word it would be another address. -1 is so in every width.
+		if b.ABI.Word == 4 && argument > math.MaxUint32 && argument != math.MaxUint64 {
+			return 0, unix.EOVERFLOW
+		}
+	}
 	if err := b.confirmAllowed(instruction, b.ABI.numbers[function], a); err != nil {
 		return 0, err
 	}

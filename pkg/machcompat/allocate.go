@@ -67,6 +67,11 @@ func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 	switch errnoOf(err) {
 	case unix.EEXIST:
 		return 0, fail(KERN_NO_SPACE, err)
+	case unix.EOVERFLOW: // beyond the word of a 32-bit task
+		if anywhere {
+			return 0, fail(KERN_NO_SPACE, err)
+		}
+		return 0, fail(KERN_INVALID_ADDRESS, err)
 	case unix.ENOMEM:
 		if !anywhere && t.beyondLastAddress(end) {
 			return 0, fail(KERN_INVALID_ADDRESS, nil)

@@ -167,7 +167,7 @@ func protectCode(err error) KernReturn {
 	switch errnoOf(err) {
 	case unix.EACCES, unix.EPERM: // not that file; sealed
 		return KERN_PROTECTION_FAILURE
-	case unix.EINVAL:
+	case unix.EINVAL, unix.EOVERFLOW:
 		return KERN_INVALID_ARGUMENT
 	}
 	return codeOfErrno(err)

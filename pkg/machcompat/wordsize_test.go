@@ -52,3 +52,29 @@ func TestTargetOfAnotherWordSize(t *testing.T) {
 		}
 	}
 }
+
+// An address that the task's word can't hold is not cut to one that it can.
+func TestAddressesBeyondTheWordOfA32BitTask(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "386" {
+		t.Skipf("%s has no 32-bit programs here", runtime.GOARCH)
+	}
+	target := testtarget.StartBinary(t, testtarget.Build(t, "386"))
+	task := taskFor(t, target.PID)
+	base := target.Address("layout rw-:1")
+	before := target.Bytes(base, 4096)
+	beyond := base + 1<<32
+	for _, flags := range []int{machcompat.VM_FLAGS_FIXED, machcompat.VM_FLAGS_FIXED | machcompat.VM_FLAGS_OVERWRITE} {
+		_, err := task.Allocate(beyond, 4096, flags)
+		wantError(t, err, machcompat.KERN_INVALID_ADDRESS)
+	}
+	_, err := task.Allocate(0, 1<<32+4096, machcompat.VM_FLAGS_ANYWHERE)
+	wantError(t, err, machcompat.KERN_NO_SPACE)
+	wantError(t, task.Deallocate(beyond, 4096), machcompat.KERN_INVALID_ARGUMENT)
+	wantError(t, task.Protect(beyond, 4096, false, machcompat.VM_PROT_NONE), machcompat.KERN_INVALID_ADDRESS)
+	if after := target.Bytes(base, 4096); string(after) != string(before) {
+		t.Error("the page that the cut address means was changed")
+	}
+	if got := permsAt(t, task, base, 1); got != "rw-" {
+		t.Errorf("the page that the cut address means is %s; want rw-", got)
+	}
+}
