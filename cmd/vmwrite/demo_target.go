@@ -36,7 +36,7 @@ func runDemoTarget(s streams) error {
 	if err := unix.Mprotect(readOnly, unix.PROT_READ); err != nil {
 		return &bugError{fmt.Errorf("mprotect: %w", err)}
 	}
-	if err := linux.Unmap(gap); err != nil {
+	if err := linux.Munmap(uint64(linux.AddressOf(gap)), uint64(len(gap))); err != nil {
 		return &bugError{fmt.Errorf("munmap: %w", err)}
 	}
 	fmt.Fprintln(s.out, uint64(linux.AddressOf(text)), uint64(linux.AddressOf(readOnly)), uint64(linux.AddressOf(head)))

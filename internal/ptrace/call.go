@@ -38,6 +38,9 @@ type Borrowed struct {
 	saved   registers
 	mask    uint64
 	resend  []unix.Signal // stopping signals that came meanwhile
+
+	filtersRead bool
+	filters     [][]unix.SockFilter // of seccomp, the last installed first
 }
 
 // ReadWord reads a word of the process's memory. It is how this package, which

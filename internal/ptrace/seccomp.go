@@ -19,10 +19,10 @@ const (
 	longestFilter = 4096 // BPF_MAXINSNS of linux/bpf_common.h
 )
 
-// confirmAllowed makes sure that no seccomp filter of the thread would act on the
-// system call, because many end the process. It fails when the filters can't be
-// read, which takes CAP_SYS_ADMIN.
-func (b *Borrowed) confirmAllowed(instruction, number uint64, arguments [6]uint64) error {
+// readFilters reads the seccomp filters of the thread, which stay what they are
+// while the process is stopped. It fails when they can't be read, which takes
+// CAP_SYS_ADMIN.
+func (b *Borrowed) readFilters() error {
 	mode, err := statusNumber(b.session.pid, b.tid, "Seccomp")
 	switch {
 	case err != nil:
@@ -32,15 +32,30 @@ func (b *Borrowed) confirmAllowed(instruction, number uint64, arguments [6]uint6
 	case mode != seccompModeFilter:
 		return fmt.Errorf("%w: strict mode", ErrSeccomp)
 	}
-	data := seccompData(uint32(number), b.ABI.audit, instruction, arguments)
-	for i := 0; ; i++ {
-		program, err := linux.PtraceSeccompFilter(b.tid, i)
-		if err == unix.ENOENT && i > 0 {
+	for {
+		program, err := linux.PtraceSeccompFilter(b.tid, len(b.filters))
+		if err == unix.ENOENT && len(b.filters) > 0 {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%w, and can't be read to see whether it does: %w", ErrSeccomp, err)
 		}
+		b.filters = append(b.filters, program)
+	}
+}
+
+// confirmAllowed makes sure that no seccomp filter of the thread would act on the
+// system call, because many end the process.
+func (b *Borrowed) confirmAllowed(instruction, number uint64, arguments [6]uint64) error {
+	if !b.filtersRead {
+		b.filters = nil
+		if err := b.readFilters(); err != nil {
+			return err
+		}
+		b.filtersRead = true
+	}
+	data := seccompData(uint32(number), b.ABI.audit, instruction, arguments)
+	for _, program := range b.filters {
 		action, err := runFilter(program, data)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSeccomp, err)
@@ -49,6 +64,7 @@ func (b *Borrowed) confirmAllowed(instruction, number uint64, arguments [6]uint6
 			return fmt.Errorf("%w: it answers %#x to system call %d", ErrSeccomp, action, number)
 		}
 	}
+	return nil
 }
 
 // seccompData is struct seccomp_data of the uapi header linux/seccomp.h.

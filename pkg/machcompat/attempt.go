@@ -61,17 +61,23 @@ var processVMLeavesStaleCode = runtime.GOARCH != "amd64" && runtime.GOARCH != "3
 // otherWay says whether the write is to be made again in another way, because
 // process_vm_writev is refused here, not fit for code, or does not find the task.
 func (t *Task) otherWay(w way, r result) (way, bool) {
-	if t.settings.backend != Auto || w.backend != ProcessVM || r.place != (pwrite.Position{}) {
-		return w, false
-	}
 	switch {
-	case r.err == errStaleCode:
+	case r.place != (pwrite.Position{}):
+		return w, false
+	case r.err == errStaleCode, t.leavesProcessVM(w, r.err):
 		return t.memWay(), true
-	case processVMRefused(r.err), t.missesThread(r.err):
-		t.vmRefused.Store(true)
-		return t.chooseWay(), true
 	}
 	return w, false
+}
+
+// leavesProcessVM reports whether err means that process_vm_writev is of no use
+// for this task, so that it goes through /proc/PID/mem from now on.
+func (t *Task) leavesProcessVM(w way, err error) bool {
+	leaves := t.settings.backend == Auto && w.backend == ProcessVM && (processVMRefused(err) || t.missesThread(err))
+	if leaves {
+		t.vmRefused.Store(true)
+	}
+	return leaves
 }
 
 // errStaleCode means that code must be written through /proc/PID/mem.
@@ -165,9 +171,9 @@ func (t *Task) conclude(segments []pwrite.Segment, r result, want procmaps.Perms
 	return r
 }
 
-// readOld reads what a write will replace: whatever its protection, if memory is
-// not nil.
-func (t *Task) readOld(memory *pwrite.ProcMem, segments []pwrite.Segment) (pwrite.Position, error) {
+// readRaw reads whatever the protection, if memory is not nil, and else what the
+// task itself could read.
+func (t *Task) readRaw(memory *pwrite.ProcMem, segments []pwrite.Segment) (pwrite.Position, error) {
 	if memory == nil {
 		return t.vm.Read(segments)
 	}
@@ -181,7 +187,7 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 	for i, segment := range segments {
 		before[i] = pwrite.Segment{Address: segment.Address, Data: make([]byte, len(segment.Data))}
 	}
-	if place, err := t.readOld(memory, before); err != nil {
+	if place, err := t.readRaw(memory, before); err != nil {
 		r.place, r.err = place, err
 		r = t.conclude(segments, r, procmaps.Write)
 		r.place = pwrite.Position{}

@@ -14,17 +14,12 @@ func (t *Task) closedError(op string) error {
 	return &Error{Op: op, PID: t.pid, Code: KERN_INVALID_ARGUMENT, Err: ErrClosed}
 }
 
-// confirmAlive is all there is to a transfer of nothing.
-func (t *Task) confirmAlive(op string, segments []pwrite.Segment) error {
-	err := t.maps.Alive()
-	if err == nil {
-		return nil
+// aliveError is the answer to a call on nothing.
+func (t *Task) aliveError(op string, address uint64) error {
+	if err := t.maps.Alive(); err != nil {
+		return t.newError(op, address, 0, fault{}, err)
 	}
-	address := uint64(0)
-	if len(segments) > 0 {
-		address = segments[0].Address
-	}
-	return t.newError(op, address, 0, fault{}, err)
+	return nil
 }
 
 // writeError makes the error of an attempt that did not write everything.

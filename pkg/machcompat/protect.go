@@ -186,14 +186,6 @@ func (t *Task) callError(op string, address, size uint64, err error) error {
 	return e
 }
 
-// aliveError is the answer to a call on nothing.
-func (t *Task) aliveError(op string, address uint64) error {
-	if err := t.maps.Alive(); err != nil {
-		return t.newError(op, address, 0, fault{}, err)
-	}
-	return nil
-}
-
 // WithWritable makes the pages of a range writable for as long as f runs, keeping
 // what else they allow, and then gives them back the protection that they had,
 // also when f panics. The memory must be private (VM_PROT_COPY). The error is

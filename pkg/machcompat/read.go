@@ -18,12 +18,11 @@ func (t *Task) ReadAt(p []byte, off int64) (int, error) {
 	}
 	segments := [1]pwrite.Segment{{Address: uint64(off), Data: p}}
 	if len(p) == 0 {
-		return 0, t.confirmAlive(opRead, segments[:])
+		return 0, t.aliveError(opRead, uint64(off))
 	}
 	w := t.wayFor(segments[:])
 	r := t.read(w, segments[:])
-	if w.backend == ProcessVM && t.settings.backend == Auto && (processVMRefused(r.err) || t.missesThread(r.err)) {
-		t.vmRefused.Store(true)
+	if t.leavesProcessVM(w, r.err) {
 		w.backend = ProcMem
 		r = t.read(w, segments[:])
 	}

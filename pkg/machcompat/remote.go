@@ -123,16 +123,11 @@ func (t *Task) readWord(address uint64) (uint64, error) {
 // peek reads memory of the stopped task whatever its protection, where the file
 // can be opened for that: with CAP_SYS_PTRACE alone that of another user can't.
 func (t *Task) peek(address uint64, p []byte) error {
-	segments := []pwrite.Segment{{Address: address, Data: p}}
 	memory, err := t.procMem()
-	if errors.Is(err, unix.EACCES) && t.settings.backend != ProcMem {
-		_, err = t.vm.Read(segments)
+	if err != nil && (!errors.Is(err, unix.EACCES) || t.settings.backend == ProcMem) {
 		return err
 	}
-	if err != nil {
-		return err
-	}
-	_, err = memory.Read(segments)
+	_, err = t.readRaw(memory, []pwrite.Segment{{Address: address, Data: p}})
 	return err
 }
 
@@ -144,8 +139,8 @@ func (t *Task) instruction(pattern []byte) (uint64, error) {
 	defer t.calls.Unlock()
 	if t.calls.address != 0 {
 		found := make([]byte, len(pattern))
-		mapping, ok, err := t.maps.Find(t.calls.address)
-		if err == nil && ok && mapping.Perms&procmaps.Execute != 0 && t.peek(t.calls.address, found) == nil && bytes.Equal(found, pattern) {
+		span, ok, err := t.maps.Next(t.calls.address)
+		if err == nil && ok && span.Contains(t.calls.address) && span.Perms&procmaps.Execute != 0 && t.peek(t.calls.address, found) == nil && bytes.Equal(found, pattern) {
 			return t.calls.address, nil
 		}
 	}

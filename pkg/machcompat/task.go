@@ -137,23 +137,18 @@ func (t *Task) release() {
 // errForeignProc means that pids in /proc are not the pids of system calls.
 var errForeignProc = errors.New("/proc is mounted for another pid namespace")
 
+var errNoProc = errors.New("no /proc is mounted, or it is of another pid namespace")
+
 // confirmProc makes sure that /proc and the system calls mean the same process
 // by the same number: in a container with the host's /proc they do not, and the
 // mappings of one process would be checked before a write into another.
 func (t *Task) confirmProc() error {
-	self, err := os.Readlink("/proc/self")
-	if errors.Is(err, unix.ENOENT) && t.pidfd < 0 {
-		return fmt.Errorf("no /proc is mounted, or it is of another pid namespace: %w", err)
-	}
 	if t.pidfd < 0 {
-		if self != strconv.Itoa(os.Getpid()) {
-			return errForeignProc
-		}
-		return nil
+		return confirmOwnProc()
 	}
 	file, err := linux.Open("/proc/self/fdinfo/"+strconv.Itoa(t.pidfd), unix.O_RDONLY)
 	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("no /proc is mounted, or it is of another pid namespace: %w", err)
+		return fmt.Errorf("%w: %w", errNoProc, err)
 	}
 	if err != nil {
 		return err
@@ -175,6 +170,18 @@ func (t *Task) confirmProc() error {
 		}
 	}
 	return nil // before Linux 5.4 the line may lack; the pid is confirmed by confirmPID
+}
+
+// confirmOwnProc does so where the kernel has no pidfd, by this process alone.
+func confirmOwnProc() error {
+	self, err := os.Readlink("/proc/self")
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: %w", errNoProc, err)
+	case self != strconv.Itoa(os.Getpid()):
+		return errForeignProc
+	}
+	return nil
 }
 
 // tryAccess asks for the right to change the process with a call that can't

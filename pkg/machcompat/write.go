@@ -105,7 +105,7 @@ func (t *Task) write(segments []pwrite.Segment) error {
 		return t.closedError(opWrite)
 	}
 	if isEmpty(segments) {
-		return t.confirmAlive(opWrite, segments)
+		return t.aliveError(opWrite, firstAddress(segments))
 	}
 	way := t.wayFor(segments)
 	result := t.attempt(way, segments)
@@ -117,6 +117,13 @@ func (t *Task) write(segments []pwrite.Segment) error {
 		return nil
 	}
 	return t.writeError(way, segments, result)
+}
+
+func firstAddress(segments []pwrite.Segment) uint64 {
+	if len(segments) == 0 {
+		return 0
+	}
+	return segments[0].Address
 }
 
 func isEmpty(segments []pwrite.Segment) bool {
