@@ -64,32 +64,12 @@ func machcompatReadOverwrite(name C.uint, address, size, data C.uint64_t) C.int 
 	}
 	if err := us.Check(uint64(data), uint64(size)); err != nil {
 		// What is wrong with the source comes first.
-		if code := readable(task, uint64(address), uint64(size)); code != machcompat.KERN_SUCCESS {
-			return C.int(code)
+		if sourceErr := task.CheckRead(uint64(address), uint64(size)); sourceErr != nil {
+			return codeOf(sourceErr)
 		}
 		return codeOf(err)
 	}
 	return codeOf(task.ReadOverwrite(uint64(address), memoryAt(uint64(data), uint64(size))))
-}
-
-// readable says what the mappings say to a read, without reading.
-func readable(task *machcompat.Task, address, size uint64) machcompat.KernReturn {
-	if address+size < address {
-		return machcompat.KERN_INVALID_ADDRESS
-	}
-	for at := address; at < address+size; {
-		region, err := task.Region(at)
-		switch {
-		case err != nil:
-			return machcompat.CodeOf(err)
-		case region.Start > at:
-			return machcompat.KERN_INVALID_ADDRESS
-		case region.Protection&machcompat.VM_PROT_READ == 0:
-			return machcompat.KERN_PROTECTION_FAILURE
-		}
-		at = region.Start + region.Size
-	}
-	return machcompat.KERN_SUCCESS
 }
 
 //export machcompatWrite

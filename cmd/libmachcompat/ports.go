@@ -38,10 +38,6 @@ type heldTask struct {
 	*machcompat.Task
 	identity string // see processIdentity
 
-	suspends struct {
-		sync.Mutex
-		count int
-	}
 }
 
 // slot is a place in the table; it is free when refs is 0.

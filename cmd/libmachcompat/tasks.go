@@ -115,13 +115,7 @@ func machcompatSuspend(name C.uint) C.int {
 	if code != 0 {
 		return code
 	}
-	held.suspends.Lock()
-	defer held.suspends.Unlock()
-	err := held.Suspend()
-	if err == nil {
-		held.suspends.count++
-	}
-	return codeOf(err)
+	return codeOf(held.Suspend())
 }
 
 //export machcompatResume
@@ -130,13 +124,7 @@ func machcompatResume(name C.uint) C.int {
 	if code != 0 {
 		return code
 	}
-	held.suspends.Lock()
-	defer held.suspends.Unlock()
-	err := held.Resume()
-	if err == nil {
-		held.suspends.count--
-	}
-	return codeOf(err)
+	return codeOf(held.Resume())
 }
 
 // otherTask returns the task of a name that is not this process.
@@ -172,9 +160,7 @@ func machcompatTaskInfo(name C.uint, info *C.struct_machcompat_task) C.int {
 	info.user_seconds, info.user_microseconds = C.int32_t(usage.user/micros), C.int32_t(usage.user%micros)
 	info.system_seconds, info.system_microseconds = C.int32_t(usage.system/micros), C.int32_t(usage.system%micros)
 	if held, code := otherTask(name); code == 0 {
-		held.suspends.Lock()
-		info.suspend_count = C.int32_t(held.suspends.count)
-		held.suspends.Unlock()
+		info.suspend_count = C.int32_t(held.SuspendCount())
 	}
 	return 0
 }

@@ -11,6 +11,12 @@ const opCopy = "vm_copy"
 // copyChunk is how much of a task's memory is held at once.
 const copyChunk = 1 << 20
 
+// CheckRead says what [Task.ReadOverwrite] of size bytes at address would say of
+// the mappings, without reading.
+func (t *Task) CheckRead(address, size uint64) error {
+	return t.check(opRead, address, size, procmaps.Read)
+}
+
 // ReadOverwrite fills p with the bytes at address, all of them or none:
 // vm_read_overwrite. Unlike [Task.ReadAt] it checks the whole range before it
 // reads. The error is an [*Error]: KERN_INVALID_ADDRESS for a gap or a range that
@@ -18,7 +24,7 @@ const copyChunk = 1 << 20
 // address order; and the other codes of [Task.Write]. Where the memory changes
 // meanwhile, p may be filled in part.
 func (t *Task) ReadOverwrite(address uint64, p []byte) error {
-	if err := t.check(opRead, address, uint64(len(p)), procmaps.Read); err != nil {
+	if err := t.CheckRead(address, uint64(len(p))); err != nil {
 		return err
 	}
 	_, err := t.ReadAt(p, int64(address))
@@ -29,7 +35,7 @@ func (t *Task) ReadOverwrite(address uint64, p []byte) error {
 // error of [Task.ReadOverwrite]; no memory is taken for a range that can't be
 // read.
 func (t *Task) Read(address, size uint64) ([]byte, error) {
-	if err := t.check(opRead, address, size, procmaps.Read); err != nil {
+	if err := t.CheckRead(address, size); err != nil {
 		return nil, err
 	}
 	data := make([]byte, size)

@@ -297,6 +297,9 @@ func TestSuspendCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if n := task.SuspendCount(); n != 2 {
+			t.Errorf("SuspendCount() = %d; want 2", n)
+		}
 		// What needs the stop shares it.
 		if err := task.Write(base, []byte("held")); err != nil {
 			t.Error(err)

@@ -20,7 +20,7 @@ var errNotSuspended = errors.New("the task is not suspended")
 // suspension is the stop of a task, which those that need it share.
 type suspension struct {
 	sync.Mutex
-	count   int // calls of Suspend without their Resume
+	count   atomic.Int32 // calls of Suspend without their Resume; changed under the lock
 	session *ptrace.Session
 }
 
@@ -53,7 +53,7 @@ func (t *Task) Suspend() error {
 		}
 		s.session = session
 	}
-	s.count++
+	s.count.Add(1)
 	return nil
 }
 
@@ -68,15 +68,18 @@ func (t *Task) Resume() error {
 	s := &t.suspended
 	s.Lock()
 	defer s.Unlock()
-	if s.count == 0 {
+	if s.count.Load() == 0 {
 		return &Error{Op: opResume, PID: t.pid, Code: KERN_FAILURE, Err: errNotSuspended}
 	}
-	s.count--
-	if s.count == 0 {
+	if s.count.Add(-1) == 0 {
 		s.end()
 	}
 	return nil
 }
+
+// SuspendCount returns how many calls of [Task.Suspend] are without their
+// [Task.Resume]: suspend_count of task_info. It never waits.
+func (t *Task) SuspendCount() int { return int(t.suspended.count.Load()) }
 
 // end lets the task go on.
 func (s *suspension) end() {
@@ -84,7 +87,7 @@ func (s *suspension) end() {
 		s.session.Resume()
 		s.session = nil
 	}
-	s.count = 0
+	s.count.Store(0)
 }
 
 // stop stops the task, unless it is suspended, until release is called.
