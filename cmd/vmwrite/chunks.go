@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ func (j *job) writeChunks(interrupted <-chan os.Signal) error {
 		}
 		n := min(chunkSize, len(j.data)-done)
 		if err := j.task.Write(j.address+uint64(done), j.data[done:done+n]); err != nil {
-			return j.withSourceChecked(j.ofWhole(err, uint64(done)))
+			return j.withSourceChecked(ofWhole(err, j.address, uint64(len(j.data)), uint64(done)))
 		}
 		done += n
 		bar.show(uint64(done))
@@ -50,16 +51,36 @@ func interrupts() (signals chan os.Signal, stop func()) {
 	return signals, func() { signal.Stop(signals) }
 }
 
-// ofWhole makes the error of a chunk that of the whole write.
-func (j *job) ofWhole(err error, done uint64) error {
-	e, ok := errors.AsType[*machcompat.Error](err)
-	if !ok {
-		return err
+// ofWhole makes the error of a chunk, behind done bytes, that of the whole write
+// or read.
+func ofWhole(err error, address, size, done uint64) error {
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		e.Address, e.Size = address, size
+		e.Written += done
+		e.Partial = e.Op == "vm_write" && e.Written > 0
 	}
-	e.Address, e.Size = j.address, uint64(len(j.data))
-	e.Written += done
-	e.Partial = e.Written > 0
-	return e
+	return err
+}
+
+// shrunk is the error for a file that has become shorter.
+func (j *job) shrunk(arrived string) error {
+	return &fileError{fmt.Errorf("%s has become shorter while it was written: %s in process %d", j.file, arrived, j.task.PID())}
+}
+
+// lookAtSource runs f, which reads the data itself. Where that is the mapping of
+// a file that has become shorter, the fault is an error and not the end of this
+// program.
+func (j *job) lookAtSource(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		fault := recover()
+		if _, ok := fault.(interface{ Addr() uintptr }); ok {
+			err = j.shrunk("not all of it may be")
+		} else if fault != nil {
+			panic(fault)
+		}
+	}()
+	return f()
 }
 
 // withSourceChecked tells a page of the process that can't be had from a file of
@@ -75,7 +96,7 @@ func (j *job) withSourceChecked(err error) error {
 		if e, ok := errors.AsType[*machcompat.Error](err); ok {
 			written = e.Written
 		}
-		return &fileError{fmt.Errorf("%s has become shorter while it was written: %d bytes of it are in process %d", j.file, written, j.task.PID())}
+		return j.shrunk(fmt.Sprintf("%d bytes of it are", written))
 	}
 	return err
 }

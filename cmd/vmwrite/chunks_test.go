@@ -95,6 +95,35 @@ func TestFileThatBecomesShorterWhileItIsWritten(t *testing.T) {
 	}
 }
 
+// --verify and -v look at the bytes themselves.
+func TestFileThatBecomesShorterWhileItIsLookedAt(t *testing.T) {
+	for name, look := range map[string]func(*job) func() error{
+		"--verify": func(j *job) func() error { return j.readBack },
+		"-v":       func(j *job) func() error { return j.describe },
+	} {
+		j, _ := newJob(t, 8192)
+		if err := j.writeChunks(nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.lookAtSource(look(j)); err != nil {
+			t.Errorf("%s of a whole file: %v", name, err)
+		}
+		if err := os.Truncate(j.file, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.lookAtSource(look(j)); exitStatus(err) != exitFile || !strings.Contains(err.Error(), "has become shorter") {
+			t.Errorf("%s: the error is %v; want status 74 and that the file became shorter", name, err)
+		}
+	}
+	j, _ := newJob(t, 8192)
+	defer func() {
+		if r := recover(); r != "another panic" {
+			t.Errorf("a panic that is no fault came out as %v", r)
+		}
+	}()
+	_ = j.lookAtSource(func() error { panic("another panic") })
+}
+
 func TestProgressLine(t *testing.T) {
 	got := progressLine(1<<30, 4<<30, time.Second)
 	if want := "[#######.......................]  25% 1.0 GiB of 4.0 GiB, 1.0 GiB/s"; !strings.HasPrefix(got, want) {

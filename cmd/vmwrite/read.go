@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -122,21 +121,12 @@ func (r *reading) bytes(size uint64) error {
 			return err
 		}
 		if err != nil {
-			return ofWholeRead(err, r.address, size, done)
+			return ofWhole(err, r.address, size, done)
 		}
 		if done += uint64(n); done >= size {
 			return nil
 		}
 	}
-}
-
-// ofWholeRead makes the error of a chunk that of the whole read.
-func ofWholeRead(err error, address, size, done uint64) error {
-	if e, ok := errors.AsType[*machcompat.Error](err); ok {
-		e.Address, e.Size = address, size
-		e.Written += done
-	}
-	return err
 }
 
 func (r *reading) show(address uint64, data []byte) error {
@@ -161,7 +151,7 @@ func (r *reading) all(size uint64) ([]byte, error) {
 		part := make([]byte, min(size-done, readChunk))
 		n, err := r.task.ReadAt(part, int64(r.address+done))
 		if err != nil {
-			return nil, ofWholeRead(err, r.address, size, done)
+			return nil, ofWhole(err, r.address, size, done)
 		}
 		data = append(data, part...)
 		if done += uint64(n); done >= size {

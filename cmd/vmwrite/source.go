@@ -10,8 +10,8 @@ import (
 
 // readSource returns the bytes of a file, "-" for standard input. A regular file
 // is mapped, so that the kernel copies from its page cache to the process. Those
-// bytes must only go to system calls: touched here, a file that has become
-// shorter would end this program with SIGBUS.
+// bytes must only go to system calls, or be looked at in lookAtSource: touched
+// elsewhere, a file that has become shorter would end this program with SIGBUS.
 func readSource(s streams, name string) (data []byte, release func(), err error) {
 	release = func() {}
 	file, isFile := s.in.(*os.File)

@@ -159,7 +159,9 @@ func (j *job) run() error {
 		return err
 	}
 	if j.verbose {
-		j.describe()
+		if err := j.lookAtSource(j.describe); err != nil {
+			return err
+		}
 	}
 	if j.dryRun {
 		if err := j.check(); err != nil {
@@ -175,7 +177,7 @@ func (j *job) run() error {
 		return err
 	}
 	if j.verify {
-		if err := j.readBack(); err != nil {
+		if err := j.lookAtSource(j.readBack); err != nil {
 			return err
 		}
 	}
@@ -242,7 +244,7 @@ func (j *job) confirmExpected() error {
 }
 
 // describe tells what is there before the write.
-func (j *job) describe() {
+func (j *job) describe() error {
 	for mapping, err := range j.task.Regions() {
 		if err != nil {
 			break
@@ -258,6 +260,7 @@ func (j *job) describe() {
 	}
 	j.notef("new:    % x", j.data[:len(before)])
 	j.notef("backend: %s", j.task.Backend())
+	return nil
 }
 
 // readBack compares what is there now with what was written.
