@@ -19,17 +19,7 @@ func startProgram(t *testing.T, name string, arguments ...string) (pid int) {
 		testtarget.Skip(t, name, err.Error())
 	}
 	cmd := exec.Command(path, arguments...)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()

@@ -50,17 +50,7 @@ func startStopper(t *testing.T, pid int, what any) (stopper int, kill func()) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %v", stopperVariable, pid, what))
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	killed := false
 	kill = func() {
 		if !killed {

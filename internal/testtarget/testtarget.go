@@ -9,10 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -40,20 +38,7 @@ func StartBinary(tb testing.TB, path string) *Target {
 	tb.Helper()
 	cmd := exec.Command(path)
 	cmd.Stderr = os.Stderr
-	// A process group of its own has a parent outside of it: the kernel ignores
-	// the stop signals of a terminal in one that has not, as tests may run in.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		tb.Fatalf("starting the target: %v", err)
-	}
+	stdin, stdout := StartPiped(tb, cmd)
 	t := &Target{PID: cmd.Process.Pid, tb: tb, cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
 	t.lines.Buffer(nil, 64<<20)
 	tb.Cleanup(t.End)
@@ -61,6 +46,29 @@ func StartBinary(tb testing.TB, path string) *Target {
 		tb.Fatalf("the target says %q; want ready", line)
 	}
 	return t
+}
+
+// StartPiped starts a program in a process group of its own, and returns its
+// input and output. A group of its own has a parent outside of it: the kernel
+// ignores the stop signals of a terminal in one that has not, as tests may run in.
+func StartPiped(tb testing.TB, cmd *exec.Cmd) (stdin io.WriteCloser, stdout io.Reader) {
+	tb.Helper()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stdout, err = cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatalf("starting %s: %v", cmd.Path, err)
+	}
+	return stdin, stdout
 }
 
 // Line returns the next line that the target prints.
@@ -134,50 +142,4 @@ func (t *Target) End() {
 	t.stdin.Close()
 	t.cmd.Process.Kill()
 	t.cmd.Wait()
-}
-
-var builds struct {
-	sync.Mutex
-	directory string
-	paths     map[string]string
-}
-
-// Build builds the target for an architecture, "" for this one, and returns its
-// path. The program is static and readable for every user.
-func Build(tb testing.TB, goarch string) string {
-	tb.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if path, ok := builds.paths[goarch]; ok {
-		return path
-	}
-	if builds.directory == "" {
-		directory, err := os.MkdirTemp("", "vmwrite-target-")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if err := os.Chmod(directory, 0o755); err != nil {
-			tb.Fatal(err)
-		}
-		builds.directory = directory
-		builds.paths = map[string]string{}
-	}
-	path := filepath.Join(builds.directory, "target"+goarch)
-	cmd := exec.Command("go", "build", "-o", path, "github.com/vmwrite/vmwrite/internal/testtarget/target")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if goarch != "" {
-		cmd.Env = append(cmd.Env, "GOARCH="+goarch)
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("building the target: %v\n%s", err, out)
-	}
-	builds.paths[goarch] = path
-	return path
-}
-
-// Main runs the tests of a package and then removes what Build built: call it
-// from TestMain.
-func Main(m *testing.M) int {
-	defer func() { os.RemoveAll(builds.directory) }()
-	return m.Run()
 }

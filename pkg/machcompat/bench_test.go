@@ -3,7 +3,6 @@ package machcompat_test
 import (
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +61,7 @@ func scattered(base uint64) []machcompat.Segment {
 // system call and through a Task, in turns, and reports the median of the ratios
 // as "x-raw". Its own ns/op means nothing: run it with -benchtime 1x.
 func BenchmarkRatioToRawC(b *testing.B) {
-	raw := buildRaw(b)
+	raw := testtarget.BuildC(b, "testdata/raw_write.c")
 	for _, count := range mappingCounts {
 		b.Run(fmt.Sprintf("write8/mappings=%d", count), func(b *testing.B) {
 			target := testtarget.Start(b)
@@ -112,19 +111,6 @@ func nanoseconds(b *testing.B, calls int, call func() error) float64 {
 		}
 	}
 	return float64(time.Since(start).Nanoseconds()) / float64(calls)
-}
-
-func buildRaw(b *testing.B) string {
-	b.Helper()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		testtarget.Skip(b, "cc", "no C compiler for the loop to compare with")
-	}
-	path := filepath.Join(b.TempDir(), "raw_write")
-	if out, err := exec.Command(cc, "-O2", "-o", path, "testdata/raw_write.c").CombinedOutput(); err != nil {
-		b.Fatalf("%v: %s", err, out)
-	}
-	return path
 }
 
 func runRaw(b *testing.B, path string, pid int, address uint64, calls, segments, bytes int) float64 {

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,37 +16,13 @@ import (
 
 var busyRounds = flag.Int("busy.rounds", 500, "how often the busy target's memory is protected")
 
-// buildC builds a C program of testdata.
-func buildC(t testing.TB, name string) string {
-	t.Helper()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		testtarget.Skip(t, "cc", "no C compiler")
-	}
-	path := filepath.Join(t.TempDir(), name)
-	if out, err := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, "testdata/"+name+".c").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
 // A target of 100 threads that checks its own registers, signal masks, queued
 // signals and system calls, while one of them is made to call mprotect again and
 // again.
 func TestProtectOfABusyProcessLeavesNoTraceInIt(t *testing.T) {
-	cmd := exec.Command(buildC(t, "busy"))
+	cmd := exec.Command(testtarget.BuildC(t, "testdata/busy.c"))
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	defer func() {
 		cmd.Process.Kill()
 		cmd.Wait()

@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 // BenchmarkStandstill measures a call that stops the target, and how long the
 // target itself saw the world stand still: the median over the calls.
 func BenchmarkStandstill(b *testing.B) {
-	program := buildC(b, "gap")
+	program := testtarget.BuildC(b, "testdata/gap.c")
 	for _, threads := range []int{2, 100} {
 		for _, c := range []struct {
 			name    string
@@ -56,17 +57,7 @@ type gapTarget struct {
 func startGap(tb testing.TB, program string, threads int) gapTarget {
 	tb.Helper()
 	cmd := exec.Command(program, strconv.Itoa(threads))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(tb, cmd)
 	tb.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()

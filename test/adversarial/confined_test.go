@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/internal/testtarget/seccomp"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
@@ -140,7 +141,7 @@ func confined(t *testing.T, p part, attributes *syscall.SysProcAttr) (result out
 // after a success.
 func startPrey(t *testing.T) *program {
 	t.Helper()
-	return start(t, exec.Command(buildC(t, "testdata/victim.c"), "o"))
+	return start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o"))
 }
 
 // judgeConfined makes sure that the target has changed only where the writer

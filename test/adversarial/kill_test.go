@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
@@ -66,7 +67,7 @@ const busySource = "../../pkg/machcompat/testdata/busy.c"
 
 func startBusy(t *testing.T) *program {
 	t.Helper()
-	p := start(t, exec.Command(buildC(t, busySource)))
+	p := start(t, exec.Command(testtarget.BuildC(t, busySource)))
 	task := taskFor(t, p.PID)
 	if err := task.Protect(p.Address, pageSize, false, machcompat.VM_PROT_DEFAULT); err != nil {
 		t.Fatal(err)

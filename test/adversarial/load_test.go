@@ -143,7 +143,7 @@ func usageNow(t *testing.T) usage {
 // Attack 10. Nothing is left behind by a million writes, nor by thousands of
 // stops, system calls in the target, failures, and Tasks.
 func TestNothingGrows(t *testing.T) {
-	target := start(t, exec.Command(buildC(t, "testdata/threads.c"), "wait", "4"))
+	target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), "wait", "4"))
 	task := taskFor(t, target.PID)
 	stopped := taskFor(t, target.PID, ways[2].options...)
 	works := []struct {

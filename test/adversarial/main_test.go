@@ -10,11 +10,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -38,45 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	// The race detector would wait a second at the end of each writer.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	code := testtarget.Main(m)
-	os.RemoveAll(programs.directory)
-	os.Exit(code)
-}
-
-var programs struct {
-	sync.Mutex
-	directory string
-	paths     map[string]string
-}
-
-// buildC builds a C program, once, and returns its path. Every user may run it.
-func buildC(t testing.TB, source string, flags ...string) string {
-	t.Helper()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		testtarget.Skip(t, "cc", "no C compiler")
-	}
-	programs.Lock()
-	defer programs.Unlock()
-	if path, ok := programs.paths[source]; ok {
-		return path
-	}
-	if programs.directory == "" {
-		if programs.directory, err = os.MkdirTemp("", "vmwrite-adversarial-"); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(programs.directory, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		programs.paths = map[string]string{}
-	}
-	path := filepath.Join(programs.directory, strings.TrimSuffix(filepath.Base(source), ".c"))
-	arguments := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, source}, flags...)
-	if out, err := exec.Command(cc, arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	programs.paths[source] = path
-	return path
+	os.Exit(testtarget.Main(m))
 }
 
 // program is a running C target. It prints an address first, works until its
@@ -98,22 +57,7 @@ type program struct {
 func start(t testing.TB, cmd *exec.Cmd) *program {
 	t.Helper()
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// An orphaned process group, as tests may run in, ignores a terminal's stops.
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Setpgid = true
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	p := &program{PID: cmd.Process.Pid, t: t, cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout)}
 	t.Cleanup(p.kill)
 	line, err := p.line()

@@ -17,7 +17,7 @@ import (
 // odd starts a target with one kind of odd memory.
 func odd(t *testing.T, kind string) *program {
 	t.Helper()
-	target := start(t, exec.Command(buildC(t, "testdata/odd.c"), kind))
+	target := start(t, exec.Command(testtarget.BuildC(t, "testdata/odd.c"), kind))
 	if target.Address == 0 {
 		// Huge pages must be reserved by the machine's owner; no kernel has them
 		// by itself.

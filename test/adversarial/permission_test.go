@@ -27,8 +27,8 @@ func ownRoot() *syscall.SysProcAttr {
 // setUID is the victim with the set-user-id bit of root.
 func setUID(t *testing.T) string {
 	t.Helper()
-	path := buildC(t, "testdata/victim.c") + "-setuid"
-	text, err := os.ReadFile(buildC(t, "testdata/victim.c"))
+	path := testtarget.BuildC(t, "testdata/victim.c") + "-setuid"
+	text, err := os.ReadFile(testtarget.BuildC(t, "testdata/victim.c"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestPermissions(t *testing.T) {
 	for _, c := range permissionCases {
 		for way, call := range confinedCalls {
 			t.Run(c.name+", "+call.name, func(t *testing.T) {
-				path := buildC(t, "testdata/victim.c")
+				path := testtarget.BuildC(t, "testdata/victim.c")
 				if c.setUID {
 					path = setUID(t)
 				}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -124,8 +125,7 @@ func asUserUnder(t *testing.T, script string, p part, user *syscall.Credential) 
 
 func copyProgram(t *testing.T) string {
 	t.Helper()
-	buildC(t, "testdata/victim.c") // makes the directory
-	path := programs.directory + "/writer"
+	path := filepath.Join(filepath.Dir(testtarget.BuildC(t, "testdata/victim.c")), "writer") // removed with it
 	text, err := os.ReadFile(testProgram(t))
 	if err != nil {
 		t.Fatal(err)

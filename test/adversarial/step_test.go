@@ -84,20 +84,10 @@ func playWatched(p part) {
 func watch(t *testing.T, p part, step int, meanwhile func()) (name string, result outcome) {
 	t.Helper()
 	writer := roleCommand(t, p)
-	cmd := exec.Command(buildC(t, "testdata/stepper.c"), strconv.Itoa(step), "/proc/self/exe")
+	cmd := exec.Command(testtarget.BuildC(t, "testdata/stepper.c"), strconv.Itoa(step), "/proc/self/exe")
 	// The link is that of the stepper by then.
 	cmd.Args[2], cmd.Env, cmd.Stderr = testProgram(t), writer.Env, os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	hung := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
 	defer hung.Stop()
 	lines := bufio.NewReader(stdout)
@@ -140,7 +130,7 @@ func atEachStep(t *testing.T, happen mishap) {
 			outcomes := map[string]int{}
 			step := 1
 			for ; step < 500; step++ {
-				target := start(t, exec.Command(buildC(t, "testdata/victim.c"), "o"))
+				target := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o"))
 				var newcomer *program
 				name, result := watch(t, part{Role: "watched", PID: target.PID, Address: target.Address, Way: way}, step, func() {
 					newcomer = happen(t, target)
@@ -289,7 +279,7 @@ func takePID(t *testing.T, target *program) *program {
 	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(target.PID-1)), 0); err != nil {
 		t.Fatal(err)
 	}
-	newcomer := start(t, exec.Command(buildC(t, "testdata/victim.c"), "n"))
+	newcomer := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "n"))
 	if newcomer.PID != target.PID {
 		newcomer.kill()
 		return nil // a thread of this program was quicker
@@ -310,7 +300,7 @@ func TestTaskNeverGoesOverToTheNextProcessOfItsPID(t *testing.T) {
 				var task *machcompat.Task
 				var newcomer *program
 				for newcomer == nil {
-					target := start(t, exec.Command(buildC(t, "testdata/victim.c"), "o"))
+					target := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o"))
 					task = taskFor(t, target.PID, call.options...)
 					if used {
 						if err := call.do(task, target.Address); err != nil {

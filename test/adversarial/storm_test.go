@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +40,7 @@ type stormTarget struct {
 // startStorm starts a storm of threads on a range that is shared or private.
 func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 	t.Helper()
-	cmd := exec.Command(buildC(t, "testdata/storm.c"), kind, strconv.Itoa(threads))
+	cmd := exec.Command(testtarget.BuildC(t, "testdata/storm.c"), kind, strconv.Itoa(threads))
 	var views [2][]byte
 	for i, size := range []int{pageSize, stormPages * pageSize} {
 		fd, err := unix.MemfdCreate("storm", unix.MFD_CLOEXEC)

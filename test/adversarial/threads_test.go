@@ -52,7 +52,7 @@ func TestManyThreads(t *testing.T) {
 	for _, c := range []struct{ kind, count string }{{"wait", "500"}, {"create", "4"}} {
 		for _, call := range stopping {
 			t.Run(c.kind+" "+c.count+", "+call.name, func(t *testing.T) {
-				target := start(t, exec.Command(buildC(t, "testdata/threads.c"), c.kind, c.count))
+				target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), c.kind, c.count))
 				options := append([]machcompat.Option{machcompat.WithStopTimeout(20 * time.Second)}, call.options...)
 				task := taskFor(t, target.PID, options...)
 				rounds, slowest := 0, time.Duration(0)
@@ -100,7 +100,7 @@ func TestStoppedJob(t *testing.T) {
 	for _, signal := range []unix.Signal{unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN} {
 		for _, call := range stopping {
 			t.Run(unix.SignalName(signal)+", "+call.name, func(t *testing.T) {
-				target := start(t, exec.Command(buildC(t, "testdata/threads.c"), "wait", "8"))
+				target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), "wait", "8"))
 				task := taskFor(t, target.PID, call.options...)
 				unix.Kill(target.PID, signal)
 				waitForState(t, target.PID, "T")
@@ -122,7 +122,7 @@ func TestStoppedJob(t *testing.T) {
 }
 
 func TestJobIsStoppedAndContinuedWhileItIsSuspended(t *testing.T) {
-	target := start(t, exec.Command(buildC(t, "testdata/threads.c"), "wait", "8"))
+	target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), "wait", "8"))
 	task := taskFor(t, target.PID)
 	for _, c := range []struct {
 		signals []unix.Signal
@@ -255,7 +255,7 @@ func TestForcedProcessVMDoesNotFindAProcessWhoseFirstThreadHasEnded(t *testing.T
 
 // Attack 5. A process has one tracer. What needs to be it says who is.
 func TestTargetOfAnotherDebugger(t *testing.T) {
-	target := start(t, exec.Command(buildC(t, "testdata/threads.c"), "wait", "8"))
+	target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), "wait", "8"))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.PtraceSeize(target.PID); err != nil {

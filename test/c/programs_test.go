@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
 func TestForgedAndStaleNamesAreErrorsAndNoMore(t *testing.T) {
@@ -46,17 +48,7 @@ func startVictim(t *testing.T) *victim {
 	needTracing(t)
 	v := &victim{t: t, path: compile(t, c99, "testdata/programs/victim.c", "-O1")}
 	cmd := exec.Command(v.path)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := testtarget.StartPiped(t, cmd)
 	t.Cleanup(func() {
 		stdin.Close()
 		cmd.Wait()
