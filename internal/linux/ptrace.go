@@ -89,22 +89,36 @@ func ptracePointer(request, tid int, address uintptr, data unsafe.Pointer) (int,
 	return int(n), nil
 }
 
-const noteStatus = 1 // NT_PRSTATUS of the uapi header linux/elf.h
+// Register sets, from the uapi header linux/elf.h.
+const (
+	noteStatus        = 1     // NT_PRSTATUS
+	noteExtendedState = 0x202 // NT_X86_XSTATE
+)
 
 // PtraceRegisters reads the registers of tid into p and returns how many bytes
 // they are: PTRACE_GETREGSET with NT_PRSTATUS. A 32-bit thread has others than a
 // 64-bit one.
 func PtraceRegisters(tid int, p []byte) (int, error) {
-	vector := unix.Iovec{Base: &p[0]}
-	vector.SetLen(len(p))
-	_, err := ptracePointer(unix.PTRACE_GETREGSET, tid, noteStatus, unsafe.Pointer(&vector))
-	return int(vector.Len), err
+	return ptraceRegisterSet(unix.PTRACE_GETREGSET, tid, noteStatus, p)
 }
 
 // PtraceSetRegisters sets the registers of tid: PTRACE_SETREGSET with NT_PRSTATUS.
 func PtraceSetRegisters(tid int, p []byte) error {
+	_, err := ptraceRegisterSet(unix.PTRACE_SETREGSET, tid, noteStatus, p)
+	return err
+}
+
+// PtraceExtendedState reads the vector registers of tid into p, as the XSAVE
+// instruction of x86 stores them, and returns how many bytes of p they take:
+// PTRACE_GETREGSET with NT_X86_XSTATE. The error is ENODEV on a processor without
+// that instruction.
+func PtraceExtendedState(tid int, p []byte) (int, error) {
+	return ptraceRegisterSet(unix.PTRACE_GETREGSET, tid, noteExtendedState, p)
+}
+
+func ptraceRegisterSet(request, tid int, note uintptr, p []byte) (int, error) {
 	vector := unix.Iovec{Base: &p[0]}
 	vector.SetLen(len(p))
-	_, err := ptracePointer(unix.PTRACE_SETREGSET, tid, noteStatus, unsafe.Pointer(&vector))
-	return err
+	_, err := ptracePointer(request, tid, note, unsafe.Pointer(&vector))
+	return int(vector.Len), err
 }

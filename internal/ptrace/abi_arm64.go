@@ -9,6 +9,6 @@ var abis = []ABI{{
 	audit:   unix.AUDIT_ARCH_AARCH64,
 	numbers: [...]uint64{Mmap: 222, Mprotect: 226, Munmap: 215},
 	// x0 to x30 sp pc pstate
-	registers: 34, pc: 32, number: 8, result: 0,
+	registers: 34, pc: 32, stack: 31, number: 8, result: 0,
 	arguments: [6]int{0, 1, 2, 3, 4, 5},
 }}

@@ -28,16 +28,21 @@ const callTimeout = 10 * time.Second
 // everything is kept that those change: the registers and the signal mask. The
 // process gets it back, as it was, when its session ends.
 //
-// If this process is killed while it has the thread, nobody gives it back: in
-// the middle of a call it runs on from the wrong place, and from the moment it
-// is taken to the end of the session it has all signals blocked.
+// If this process is killed while it has the thread, the thread takes its
+// [WayBack]. Without one nobody gives it back: in the middle of a call it runs on
+// from the wrong place, and from its first call to the end of the session it has
+// all signals blocked.
 type Borrowed struct {
 	ABI     *ABI
 	session *Session
 	tid     int
 	saved   registers
 	mask    uint64
+	taken   bool
 	resend  []unix.Signal // stopping signals that came meanwhile
+
+	way         *WayBack // nil when it has none
+	frameLength int
 
 	filtersRead bool
 	filters     [][]unix.SockFilter // of seccomp, the last installed first
@@ -47,8 +52,9 @@ type Borrowed struct {
 // knows nothing of memory, looks into it.
 type ReadWord func(address uint64) (uint64, error)
 
-// Borrow takes a thread of the process for system calls. A thread that sits in a
-// system call is preferred: it is between two instructions by any reckoning.
+// Borrow chooses a thread of the process for system calls: one that sits in a
+// system call before any other, because it is between two instructions by any
+// reckoning, and the first thread before any other of those.
 func (s *Session) Borrow(read ReadWord) (b *Borrowed, err error) {
 	s.do(func() { b, err = s.borrow(read) })
 	return b, err
@@ -58,9 +64,9 @@ func (s *Session) borrow(read ReadWord) (*Borrowed, error) {
 	if s.borrowed != nil {
 		return s.borrowed, nil
 	}
-	var second *Borrowed
-	for tid, t := range s.threads {
-		if !t.stopped || t.signal != 0 {
+	var best *Borrowed
+	for _, tid := range s.firstThreadFirst() {
+		if t := s.threads[tid]; !t.stopped || t.signal != 0 {
 			continue
 		}
 		b := &Borrowed{session: s, tid: tid}
@@ -71,34 +77,32 @@ func (s *Session) borrow(read ReadWord) (*Borrowed, error) {
 		if !known {
 			return nil, unix.ENOSYS
 		}
-		if b.saved.inSystemCall() {
-			return s.take(b)
+		if best != nil && b.saved.fitness() <= best.saved.fitness() {
+			continue
 		}
-		if second == nil && !inRestartableSequence(tid, read) {
-			second = b
+		if b.saved.inSystemCall() || !inRestartableSequence(tid, read) {
+			best = b
+		}
+		if b.saved.fitness() == fittest {
+			break
 		}
 	}
-	if second == nil {
+	if best == nil {
 		return nil, ErrNoThread
 	}
-	return s.take(second)
+	best.ABI, s.borrowed = best.saved.abi, best
+	return best, nil
 }
 
-// take keeps signals from the thread while it is borrowed.
-func (s *Session) take(b *Borrowed) (*Borrowed, error) {
-	b.ABI = b.saved.abi
-	var err error
-	if b.mask, err = linux.PtraceSigmask(b.tid); err != nil {
-		return nil, fmt.Errorf("signal mask of thread %d: %w", b.tid, err)
+func (s *Session) firstThreadFirst() []int {
+	tids := make([]int, 0, len(s.threads))
+	for tid := range s.threads {
+		tids = append(tids, tid)
+		if tid == s.pid {
+			tids[0], tids[len(tids)-1] = tid, tids[0]
+		}
 	}
-	if err := linux.PtraceSetSigmask(b.tid, ^uint64(0)); err != nil {
-		return nil, fmt.Errorf("signal mask of thread %d: %w", b.tid, err)
-	}
-	if err := unix.PtraceSetOptions(b.tid, unix.PTRACE_O_TRACESYSGOOD); err != nil {
-		return nil, fmt.Errorf("options of thread %d: %w", b.tid, err)
-	}
-	s.borrowed = b
-	return b, nil
+	return tids
 }
 
 // inRestartableSequence reports whether the thread may be in a sequence of
@@ -133,8 +137,14 @@ func (b *Borrowed) call(instruction uint64, function Function, arguments []uint6
 	if err := b.confirmAllowed(instruction, b.ABI.numbers[function], a); err != nil {
 		return 0, err
 	}
+	if err := b.take(); err != nil {
+		return 0, err
+	}
 	r := b.saved
 	r.call(instruction, b.ABI.numbers[function], a)
+	if b.way != nil {
+		r.set(b.ABI.stack, b.way.Frame)
+	}
 	if err := r.write(b.tid); err != nil {
 		return 0, b.lost(err)
 	}
@@ -155,6 +165,28 @@ func (b *Borrowed) call(instruction uint64, function Function, arguments []uint6
 		result = uint64(uint32(result))
 	}
 	return result, nil
+}
+
+// take keeps signals from the thread while it is borrowed.
+func (b *Borrowed) take() (err error) {
+	if b.taken {
+		return nil
+	}
+	b.taken = true
+	if b.mask, err = linux.PtraceSigmask(b.tid); err != nil {
+		return b.lost(err)
+	}
+	// From here on the way back must be open, which restores the mask.
+	if err := b.openWayBack(); err != nil {
+		return b.lost(err)
+	}
+	if err := linux.PtraceSetSigmask(b.tid, ^uint64(0)); err != nil {
+		return b.lost(err)
+	}
+	if err := unix.PtraceSetOptions(b.tid, unix.PTRACE_O_TRACESYSGOOD); err != nil {
+		return b.lost(err)
+	}
+	return nil
 }
 
 func (b *Borrowed) lost(err error) error { return &StopError{TID: b.tid, Err: err} }
@@ -202,15 +234,34 @@ func (b *Borrowed) awaitStop() (status int, err error) {
 	}
 }
 
-// giveBack makes the thread what it was. It must first be stopped where the
-// kernel has signals looked at, because only from there does it start an
-// interrupted system call again.
+// giveBack makes the thread what it was.
 func (b *Borrowed) giveBack() error {
+	if !b.taken {
+		return nil
+	}
 	defer func() {
 		for _, signal := range b.resend {
 			unix.Tgkill(b.session.pid, b.tid, signal)
 		}
 	}()
+	if err := b.interrupt(); err != nil {
+		return err
+	}
+	// The mask comes first: as long as the registers are ours, they take the way
+	// back, which restores both.
+	if err := b.unblock(); err != nil {
+		return err
+	}
+	if err := b.saved.write(b.tid); err != nil {
+		return b.lost(err)
+	}
+	b.sweep()
+	return nil
+}
+
+// interrupt has the thread stop where the kernel has signals looked at, because
+// only from there does it start an interrupted system call again.
+func (b *Borrowed) interrupt() error {
 	if err := unix.PtraceInterrupt(b.tid); err != nil {
 		return b.lost(err)
 	}
@@ -223,12 +274,12 @@ func (b *Borrowed) giveBack() error {
 			return err
 		}
 		if status>>8 == unix.PTRACE_EVENT_STOP {
-			break
+			return nil
 		}
 	}
-	if err := b.saved.write(b.tid); err != nil {
-		return b.lost(err)
-	}
+}
+
+func (b *Borrowed) unblock() error {
 	if err := linux.PtraceSetSigmask(b.tid, b.mask); err != nil {
 		return b.lost(err)
 	}

@@ -62,18 +62,11 @@ func findInstruction(t *testing.T, pid int, memory *os.File, instruction []byte)
 		if _, err := memory.ReadAt(code, int64(start)); err != nil {
 			continue // [vvar] and such
 		}
-		for from := 0; ; {
-			i := bytes.Index(code[from:], instruction)
-			if i < 0 {
-				break
-			}
-			if at := start + uint64(from+i); at%uint64(len(instruction)) == 0 {
-				return at
-			}
-			from += i + 1
+		if i := bytes.Index(code, instruction); i >= 0 {
+			return start + uint64(i)
 		}
 	}
-	t.Fatal("the code of the target has no system call")
+	t.Fatalf("the code of the target has no % x", instruction)
 	return 0
 }
 

@@ -22,14 +22,25 @@ const (
 type ABI struct {
 	Word        int    // bytes of an address and of a register: 4 or 8
 	Instruction []byte // the instruction that makes one
-	audit       uint32 // AUDIT_ARCH of the uapi header linux/audit.h, which seccomp filters see
-	numbers     [Munmap + 1]uint64
+
+	// What a [WayBack] needs, nil where there is none: an instruction that makes
+	// a system call and returns, the ways in which code makes rt_sigreturn, and
+	// what tells whether bytes are a frame that was left behind.
+	CallAndReturn []byte
+	SignalReturn  [][]byte
+	IsFrame       func([]byte) bool
+	signalReturn  uint64 // the number of rt_sigreturn
+	restart       uint64 // the number of restart_syscall
+	layFrame      func(saved *registers, mask uint64, way WayBack, state []byte) ([]byte, bool)
+
+	audit   uint32 // AUDIT_ARCH of the uapi header linux/audit.h, which seccomp filters see
+	numbers [Munmap + 1]uint64
 
 	registers int // how many registers the kernel shows
-	// Places of registers: the next instruction, the system call's number, its
-	// arguments and its result.
-	pc, number, result int
-	arguments          [6]int
+	// Places of registers: the next instruction, the stack pointer, the system
+	// call's number, its arguments and its result.
+	pc, stack, number, result int
+	arguments                 [6]int
 	// original is where x86 keeps the number of the system call that a thread is
 	// in, or -1; it is 0 elsewhere, where the kernel shows none.
 	original int
@@ -82,6 +93,22 @@ func (r *registers) set(place int, value uint64) {
 func (r *registers) inSystemCall() bool {
 	return r.abi.original != 0 && int64(r.get(r.abi.original)) >= 0
 }
+
+// fitness says how well a thread can be borrowed, given its registers. One that
+// has waited for part of a time that it wants to wait can't be made to wait for
+// the rest of it by what a [WayBack] restores, so it comes last.
+func (r *registers) fitness() int {
+	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
+	switch {
+	case !r.inSystemCall():
+		return 2
+	case r.abi.layFrame != nil && (r.get(r.abi.original) == r.abi.restart || -int64(r.get(r.abi.result)) == restartsWithBlock):
+		return 1
+	}
+	return fittest
+}
+
+const fittest = 3
 
 // call makes the registers those of a thread that is about to make a system call
 // with the instruction at the address.

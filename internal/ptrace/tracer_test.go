@@ -17,7 +17,8 @@ import (
 )
 
 // stopperVariable makes this test program one that stops a process and holds it:
-// "PID stop", or "PID SIGNAL" to hold it where it is about to take that signal.
+// "PID stop", "PID SIGNAL" to hold it where it is about to take that signal, or
+// "PID borrow STEP" and more, which is of wayback_test.go.
 const stopperVariable = "VMWRITE_TEST_STOPPER"
 
 // asStopper is what the test program does when it was started as a stopper. It
@@ -31,6 +32,8 @@ func asStopper() bool {
 	var err error
 	if n, _ := fmt.Sscanf(variable, "%d %d", &pid, &signal); n == 2 {
 		_, err = seizeInDelivery(pid, unix.Signal(signal))
+	} else if strings.Contains(variable, " borrow ") {
+		err = borrowUpTo(pid, variable)
 	} else {
 		_, err = Stop(pid, patience)
 	}

@@ -53,7 +53,7 @@ func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 		mmapFlags = unix.MAP_FIXED
 	}
 	var got uint64
-	err := t.withCaller(func(c caller) (err error) {
+	err := t.withCaller(start, end, func(c caller) (err error) {
 		got, err = c.mmap(start, end-start, mmapFlags)
 		if err == nil && !anywhere && got != start {
 			// Before Linux 4.17 a fixed address was a wish.
@@ -112,7 +112,7 @@ func (t *Task) Deallocate(address, size uint64) error {
 		return fail(KERN_INVALID_ARGUMENT, errWraps)
 	}
 	start, end := pageRange(address, size)
-	err := t.withCaller(func(c caller) error { return c.munmap(start, end-start) })
+	err := t.withCaller(start, end, func(c caller) error { return c.munmap(start, end-start) })
 	if _, ok := err.(unix.Errno); ok {
 		return fail(protectCode(err), err)
 	}

@@ -72,7 +72,7 @@ func (t *Task) Protect(address, size uint64, setMaximum bool, prot VMProt) error
 	if err := change(nil); err != errNeedsCaller {
 		return err // what needs no call needs no stop
 	}
-	err := t.withCaller(change)
+	err := t.withCaller(start, end, change)
 	if _, ok := errors.AsType[*Error](err); err == nil || ok {
 		return err
 	}

@@ -1,11 +1,9 @@
 package machcompat
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
-	"sync"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
@@ -22,25 +20,19 @@ type caller interface {
 	munmap(start, length uint64) error
 }
 
-// callPlace remembers where a system call instruction lies in the task.
-type callPlace struct {
-	sync.Mutex
-	address uint64
-}
-
 // errNoInstruction means that nothing that the task has mapped can make a system
 // call.
 var errNoInstruction = errors.New("no system call instruction is mapped in the process")
 
-// withCaller stops the task and runs f with what makes system calls in it. A
-// task that is this process needs no stop.
-func (t *Task) withCaller(f func(caller) error) error {
+// withCaller stops the task and runs f with what makes system calls in it, to
+// change the memory from start to end. A task that is this process needs no stop.
+func (t *Task) withCaller(start, end uint64, f func(caller) error) error {
 	if t.pid == os.Getpid() {
 		return f(ownCaller{})
 	}
 	const attempts = 20
 	for i := 0; ; i++ {
-		err := t.withRemote(f)
+		err := t.withRemote(start, end, f)
 		// Another stop finds the threads elsewhere.
 		if !errors.Is(err, ptrace.ErrNoThread) || i == attempts {
 			return err
@@ -48,7 +40,7 @@ func (t *Task) withCaller(f func(caller) error) error {
 	}
 }
 
-func (t *Task) withRemote(f func(caller) error) error {
+func (t *Task) withRemote(start, end uint64, f func(caller) error) error {
 	session, release, err := t.stop()
 	if err != nil {
 		return err
@@ -57,16 +49,17 @@ func (t *Task) withRemote(f func(caller) error) error {
 	if err := t.maps.Alive(); err != nil {
 		return err
 	}
-	return f(&remoteCaller{task: t, session: session})
+	return f(&remoteCaller{task: t, session: session, start: start, end: end})
 }
 
 // remoteCaller makes system calls in a stopped thread of another process. The
 // thread is taken when the first call is made.
 type remoteCaller struct {
-	task    *Task
-	session *ptrace.Session
-	thread  *ptrace.Borrowed
-	place   uint64
+	task       *Task
+	session    *ptrace.Session
+	start, end uint64 // what the calls change
+	thread     *ptrace.Borrowed
+	place      uint64
 }
 
 func (c *remoteCaller) call(function ptrace.Function, arguments ...uint64) (uint64, error) {
@@ -75,7 +68,10 @@ func (c *remoteCaller) call(function ptrace.Function, arguments ...uint64) (uint
 		if err != nil {
 			return 0, err
 		}
-		if c.place, err = c.task.instruction(thread.ABI.Instruction); err != nil {
+		if c.place, err = c.openWayBack(thread); err != nil {
+			c.place, err = c.task.code(thread.ABI.Instruction)
+		}
+		if err != nil {
 			return 0, err
 		}
 		c.thread = thread
@@ -123,59 +119,34 @@ func (t *Task) readWord(address uint64) (uint64, error) {
 // peek reads memory of the stopped task whatever its protection, where the file
 // can be opened for that: with CAP_SYS_PTRACE alone that of another user can't.
 func (t *Task) peek(address uint64, p []byte) error {
-	memory, err := t.procMem()
-	if err != nil && (!errors.Is(err, unix.EACCES) || t.settings.backend == ProcMem) {
-		return err
+	memory, err := t.memoryIfAllowed()
+	if err == nil {
+		_, err = t.readRaw(memory, []pwrite.Segment{{Address: address, Data: p}})
 	}
-	_, err = t.readRaw(memory, []pwrite.Segment{{Address: address, Data: p}})
 	return err
 }
 
-// instruction returns where the bytes of an instruction lie in executable memory
-// of the stopped task: where they were last time, or in the first mapping that
-// has them. The vdso is looked at first, because every program has it.
-func (t *Task) instruction(pattern []byte) (uint64, error) {
-	t.calls.Lock()
-	defer t.calls.Unlock()
-	if t.calls.address != 0 {
-		found := make([]byte, len(pattern))
-		span, ok, err := t.maps.Next(t.calls.address)
-		if err == nil && ok && span.Contains(t.calls.address) && span.Perms&procmaps.Execute != 0 && t.peek(t.calls.address, found) == nil && bytes.Equal(found, pattern) {
-			return t.calls.address, nil
-		}
+// poke writes memory of the stopped task that it may write.
+func (t *Task) poke(address uint64, p []byte) error {
+	memory, err := t.memoryIfAllowed()
+	if err != nil {
+		return err
 	}
-	var mappings []procmaps.Mapping
-	for mapping, err := range t.maps.All() {
-		if err != nil {
-			return 0, err
-		}
-		switch {
-		case mapping.Perms&procmaps.Execute == 0:
-		case mapping.Path == "[vdso]":
-			mappings = append([]procmaps.Mapping{mapping}, mappings...)
-		default:
-			mappings = append(mappings, mapping)
-		}
+	segments := []pwrite.Segment{{Address: address, Data: p}}
+	if memory == nil {
+		_, err = t.vm.Write(segments)
+	} else {
+		_, err = memory.Write(segments)
 	}
-	for _, mapping := range mappings {
-		if address, ok := t.search(mapping, pattern); ok {
-			t.calls.address = address
-			return address, nil
-		}
-	}
-	return 0, errNoInstruction
+	return err
 }
 
-// search looks for pattern in a mapping, page by page.
-func (t *Task) search(mapping procmaps.Mapping, pattern []byte) (uint64, bool) {
-	page := make([]byte, HostPageSize())
-	for at := mapping.Start; at < mapping.End; at += HostPageSize() {
-		if t.peek(at, page) != nil {
-			continue // beyond the end of its file, say
-		}
-		if i := bytes.Index(page, pattern); i >= 0 {
-			return at + uint64(i), true
-		}
+// memoryIfAllowed returns nil where the file can't be opened and
+// process_vm_readv and process_vm_writev can stand in for it.
+func (t *Task) memoryIfAllowed() (*pwrite.ProcMem, error) {
+	memory, err := t.procMem()
+	if errors.Is(err, unix.EACCES) && t.settings.backend != ProcMem {
+		return nil, nil
 	}
-	return 0, false
+	return memory, err
 }

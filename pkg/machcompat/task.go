@@ -52,7 +52,7 @@ type Task struct {
 	}
 
 	suspended suspension
-	calls     callPlace // where system calls can be made in the task
+	landmarks landmarks // of what makes system calls in the task
 
 	// open is held for reading by each call, so that Close can't close a file,
 	// and another open get its number, under a call.

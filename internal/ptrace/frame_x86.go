@@ -1,0 +1,122 @@
+//go:build amd64 || 386
+
+package ptrace
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Where struct rt_sigframe of a 64-bit thread has its parts: the address that
+// the handler returns to, and struct ucontext of the uapi header asm/ucontext.h
+// with struct sigcontext of asm/sigcontext.h.
+const (
+	frameFlags          = 8
+	frameLink           = 16 // which the kernel does not look at
+	frameAlternateFlags = 32 // ss_flags of uc_stack
+	frameRegisters      = 48
+	framePointerToState = frameRegisters + 23*8
+	frameMask           = frameRegisters + 256
+	frameInfo           = frameMask + 8 // siginfo_t, which nobody reads
+	frameState          = 512           // aligned to 64, as XRSTOR wants it
+
+	flagsOfContext = 7 // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+	// An alternate signal stack with these flags is refused, and the error is
+	// passed over: the thread keeps the one that it has.
+	noAlternate = 0x10
+)
+
+// Marks in the state of the vector registers, of asm/sigcontext.h.
+const (
+	stateMagic1     = 0x46505853
+	stateMagic2     = 0x46505845
+	stateSoftware   = 464       // struct _fpx_sw_bytes
+	statePresent    = 512       // XSTATE_BV
+	oldComponents   = 1<<10 - 1 // all that came before the tiles of AMX
+	oldState        = 2696      // and their bytes
+	shortestState   = 576
+	lengthOfMagic2  = 4
+	restartBySystem = 0x200 // ERESTARTSYS of linux/errno.h, and those that follow
+)
+
+// frameMark stands in the link of our frames.
+var frameMark = [8]byte{'v', 'm', 'w', 'r', 'i', 't', 'e'}
+
+// The places of registers in the kernel's user_regs_struct, in the order in
+// which struct sigcontext has them: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx,
+// rsp, rip, eflags.
+var sigcontextOrder = [...]int{9, 8, 7, 6, 3, 2, 1, 0, 14, 13, 4, 5, 12, 10, 11, 19, 16, 18}
+
+const (
+	placeCS = 17
+	placeSS = 20
+)
+
+// layFrame makes the frame of a thread with these registers, signal mask and
+// vector state. It returns false when it can't.
+func layFrame(saved *registers, mask uint64, way WayBack, state []byte) ([]byte, bool) {
+	state, ok := signalState(state)
+	if !ok {
+		return nil, false
+	}
+	frame := make([]byte, frameState, FrameSize)
+	put := func(at int, value uint64) { binary.NativeEndian.PutUint64(frame[at:], value) }
+	put(0, way.SignalReturn)
+	put(frameFlags, flagsOfContext)
+	copy(frame[frameLink:], frameMark[:])
+	put(frameAlternateFlags, noAlternate)
+	r := startAgain(*saved)
+	for i, place := range sigcontextOrder {
+		put(frameRegisters+8*i, r.get(place))
+	}
+	put(frameRegisters+8*len(sigcontextOrder), r.get(placeCS)|r.get(placeSS)<<48)
+	put(framePointerToState, way.Frame+frameState)
+	put(frameMask, mask)
+	frame = append(frame, state...)
+	return frame, len(frame) <= FrameSize
+}
+
+// startAgain returns the registers with which a system call that the stop
+// interrupted begins again, as the kernel would have it. One that has waited for
+// part of its time waits for the whole of it.
+func startAgain(r registers) registers {
+	interrupted := -int64(r.get(r.abi.result)) - restartBySystem
+	// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK
+	if !r.inSystemCall() || interrupted < 0 || interrupted == 3 || interrupted > 4 {
+		return r
+	}
+	const lengthOfSyscall = 2
+	r.set(r.abi.result, r.get(r.abi.original))
+	r.set(r.abi.pc, r.get(r.abi.pc)-lengthOfSyscall)
+	return r
+}
+
+// signalState is the vector state that ptrace(2) shows, as a signal frame has it.
+func signalState(state []byte) ([]byte, bool) {
+	if len(state) < shortestState {
+		return nil, false
+	}
+	components := binary.NativeEndian.Uint64(state[stateSoftware:]) // XCR0, where ptrace shows it
+	if len(state) > oldState {
+		// A thread that has not asked for tiles may not restore their bytes.
+		if binary.NativeEndian.Uint64(state[statePresent:])&^oldComponents != 0 {
+			return nil, false
+		}
+		state, components = state[:oldState], components&oldComponents
+	}
+	software := make([]byte, 48)
+	binary.NativeEndian.PutUint32(software, stateMagic1)
+	binary.NativeEndian.PutUint32(software[4:], uint32(len(state)+lengthOfMagic2))
+	binary.NativeEndian.PutUint64(software[8:], components)
+	binary.NativeEndian.PutUint32(software[16:], uint32(len(state)))
+	state = bytes.Clone(state)
+	copy(state[stateSoftware:], software)
+	return binary.NativeEndian.AppendUint32(state, stateMagic2), true
+}
+
+// isFrame reports whether the bytes begin with a frame that this package has
+// laid, and been killed before it could remove it.
+func isFrame(p []byte) bool {
+	return len(p) >= frameState && bytes.Equal(p[frameLink:frameLink+8], frameMark[:]) &&
+		binary.NativeEndian.Uint64(p[frameAlternateFlags:]) == noAlternate
+}

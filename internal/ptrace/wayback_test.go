@@ -1,0 +1,192 @@
+package ptrace
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"golang.org/x/sys/unix"
+)
+
+// The steps of a loan, after each of which its borrower may be killed.
+var loanSteps = []string{"frame", "entry", "exit", "second", "interrupted", "mask"}
+
+// borrowUpTo is the life of a stopper that borrows a thread, and stays where it is
+// after a step.
+func borrowUpTo(pid int, variable string) error {
+	var step string
+	var call uint64
+	var way WayBack
+	if _, err := fmt.Sscanf(variable, "%d borrow %s %v %v %v", new(int), &step, &call, &way.SignalReturn, &way.Frame); err != nil {
+		return err
+	}
+	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	way.Write = func(address uint64, p []byte) error {
+		_, err := memory.WriteAt(p, int64(address))
+		return err
+	}
+	session, err := Stop(pid, patience)
+	if err != nil {
+		return err
+	}
+	b, err := session.Borrow(func(uint64) (uint64, error) { return 0, nil })
+	if err != nil {
+		return err
+	}
+	if err := b.SetWayBack(way); err != nil {
+		return err
+	}
+	session.do(func() { err = b.upTo(step, call) })
+	return err
+}
+
+// upTo does what call and giveBack do, as far as the step.
+func (b *Borrowed) upTo(step string, call uint64) error {
+	arguments := [6]uint64{0, 4096, readWrite, privateAnonymous, noFile, 0}
+	for _, at := range loanSteps[1:] {
+		if step == "frame" {
+			return nil
+		}
+		var err error
+		switch at {
+		case "entry":
+			r := b.saved
+			r.call(call, b.ABI.numbers[Mmap], arguments)
+			r.set(b.ABI.stack, b.way.Frame)
+			if err = r.write(b.tid); err == nil {
+				err = b.runToSystemCall()
+			}
+		case "exit":
+			err = b.runToSystemCall()
+		case "second":
+			_, err = b.call(call, Mmap, arguments[:])
+		case "interrupted":
+			err = b.interrupt()
+		case "mask":
+			err = b.unblock()
+		}
+		if err != nil || at == step {
+			return err
+		}
+	}
+	return fmt.Errorf("there is no step %q", step)
+}
+
+// startLoan starts a stopper that borrows a thread of the process up to a step,
+// and returns how to kill it.
+func startLoan(t *testing.T, pid int, step string) (kill func()) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		testtarget.Skip(t, "amd64", "threads have no way back on this architecture")
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	abi := &abis[0]
+	call := findInstruction(t, pid, memory, abi.CallAndReturn)
+	back := findInstruction(t, pid, memory, abi.SignalReturn[0])
+	_, kill = startStopper(t, pid, fmt.Sprintf("borrow %s %d %d %d", step, call, back, unusedStack(t, pid)))
+	return kill
+}
+
+// unusedStack returns a page near the low end of the stack.
+func unusedStack(t *testing.T, pid int) (address uint64) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		if strings.HasSuffix(line, "[stack]\n") {
+			if _, err := fmt.Sscanf(line, "%x-", &address); err != nil {
+				t.Fatal(err)
+			}
+			return address + 8192
+		}
+	}
+	t.Fatal("the process has no stack")
+	return 0
+}
+
+// blockedSignals returns the signal mask of a process of one thread.
+func blockedSignals(t *testing.T, pid int) string {
+	t.Helper()
+	mask, err := statusLine(pid, pid, "SigBlk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mask
+}
+
+// A thread that computes, all of whose registers count.
+func TestAThreadWhoseBorrowerIsKilledGoesOnComputing(t *testing.T) {
+	for _, step := range loanSteps {
+		t.Run(step, func(t *testing.T) {
+			cmd := exec.Command(testtarget.BuildC(t, "testdata/vectors.c"))
+			_, stdout := testtarget.StartPiped(t, cmd)
+			defer func() {
+				cmd.Process.Kill()
+				cmd.Wait()
+			}()
+			lines := bufio.NewReader(stdout)
+			if line, err := lines.ReadString('\n'); line != "ready\n" {
+				t.Fatalf("the process says %q, %v", line, err)
+			}
+			pid := cmd.Process.Pid
+			before := blockedSignals(t, pid)
+			kill := startLoan(t, pid, step)
+			kill()
+			wantFree(t, pid)
+			time.Sleep(100 * time.Millisecond) // of computing, to the next check
+			if after := blockedSignals(t, pid); after != before {
+				t.Fatalf("the signal mask is %s; want %s", after, before)
+			}
+			send(t, pid, unix.SIGTERM)
+			if line, err := lines.ReadString('\n'); line != "ok\n" {
+				t.Errorf("the process says %q, %v; want ok", line, err)
+			}
+		})
+	}
+}
+
+// A thread that waits in a system call goes on waiting.
+func TestAThreadWhoseBorrowerIsKilledGoesOnWaiting(t *testing.T) {
+	for _, step := range loanSteps {
+		t.Run(step, func(t *testing.T) {
+			cmd := exec.Command("cat")
+			stdin, stdout := testtarget.StartPiped(t, cmd)
+			defer func() {
+				cmd.Process.Kill()
+				cmd.Wait()
+			}()
+			lines := bufio.NewReader(stdout)
+			for _, text := range []string{"before\n", "after\n"} {
+				if _, err := io.WriteString(stdin, text); err != nil {
+					t.Fatal(err)
+				}
+				if line, err := lines.ReadString('\n'); line != text {
+					t.Fatalf("cat says %q, %v; want %q", line, err, text)
+				}
+				kill := startLoan(t, cmd.Process.Pid, step)
+				kill()
+				wantFree(t, cmd.Process.Pid)
+			}
+			stdin.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("cat ends with %v", err)
+			}
+		})
+	}
+}
