@@ -87,6 +87,7 @@ var errStaleCode = errors.New("process_vm_writev leaves stale code in the instru
 type result struct {
 	found   fault           // what the check found
 	place   pwrite.Position // of the first byte that was not written
+	beyond  []pwrite.Extent // what was written behind it all the same
 	err     error           // what ended the attempt before or behind the check
 	gone    bool            // all was written, but the address space ended meanwhile
 	stopErr bool            // err is that the target could not be stopped
@@ -152,6 +153,9 @@ func (t *Task) conclude(segments []pwrite.Segment, r result, want procmaps.Perms
 		}
 		return r
 	}
+	if e, ok := errors.AsType[*pwrite.TransferError](r.err); ok {
+		r.beyond = e.Beyond
+	}
 	if isPageFault(r.err) {
 		segment := segments[r.place.Segment]
 		offset := uint64(r.place.Offset)
@@ -195,21 +199,31 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 	}
 	r.place, r.err = t.move(w, memory, segments)
 	r = t.conclude(segments, r, procmaps.Write)
-	if r.done() || r.gone || r.place == (pwrite.Position{}) {
+	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.beyond) == 0) {
 		return r
 	}
 	if w.lapsed != nil && w.lapsed.Load() {
 		r.err = fmt.Errorf("%w, and what was written stays, because the process could not be kept stopped for so long", r.err)
 		return r
 	}
-	undo := before[:min(r.place.Segment+1, len(before))]
-	if r.place.Segment < len(before) {
-		undo[r.place.Segment].Data = undo[r.place.Segment].Data[:r.place.Offset]
-	}
-	if _, err := t.move(w, memory, undo); err != nil {
+	if _, err := t.move(w, memory, written(before, r)); err != nil {
 		r.err = fmt.Errorf("%w, and what was written could not be put back: %w", r.err, err)
 		return r
 	}
-	r.place = pwrite.Position{}
+	r.place, r.beyond = pwrite.Position{}, nil
 	return r
+}
+
+// written returns the parts of the segments that an attempt has written.
+func written(segments []pwrite.Segment, r result) []pwrite.Segment {
+	if r.place.Segment == len(segments) {
+		return segments
+	}
+	last := segments[r.place.Segment]
+	parts := append(segments[:r.place.Segment:r.place.Segment], pwrite.Segment{Address: last.Address, Data: last.Data[:r.place.Offset]})
+	for _, extent := range r.beyond {
+		at := extent.Address - last.Address
+		parts = append(parts, pwrite.Segment{Address: extent.Address, Data: last.Data[at : at+extent.Size]})
+	}
+	return parts
 }

@@ -24,10 +24,11 @@ type Error struct {
 	// segments before it were moved whole and none behind it, unless Written is
 	// 0 and the check failed: then nothing was moved at all.
 	Segment int
-	Address uint64 // where that segment begins
-	Size    uint64 // its length in bytes
-	Written uint64 // bytes of it that were moved before it failed
-	Partial bool   // true when any byte of any segment was written and stays
+	Address uint64   // where that segment begins
+	Size    uint64   // its length in bytes
+	Written uint64   // bytes of it that were moved before the first that was not
+	Beyond  []Extent // what was written behind that all the same: see [Task.Write]
+	Partial bool     // true when any byte of any segment was written and stays
 
 	Code    KernReturn
 	Fault   uint64            // the first address that was not written, or read
@@ -77,10 +78,16 @@ func (e *Error) Reason() string {
 }
 
 func (e *Error) partText() string {
+	var b strings.Builder
 	if e.Segment == 0 {
-		return fmt.Sprintf("%d of %d bytes were written", e.Written, e.Size)
+		fmt.Fprintf(&b, "%d of %d bytes were written", e.Written, e.Size)
+	} else {
+		fmt.Fprintf(&b, "%d of %d bytes of segment %d were written, and all segments before it", e.Written, e.Size, e.Segment)
 	}
-	return fmt.Sprintf("%d of %d bytes of segment %d were written, and all segments before it", e.Written, e.Size, e.Segment)
+	for _, extent := range e.Beyond {
+		fmt.Fprintf(&b, ", and %d from %#x on", extent.Size, extent.Address)
+	}
+	return b.String()
 }
 
 // missingPageText says why a page may lack that the map allows to access.

@@ -44,7 +44,10 @@ func (t *Task) writeError(w way, segments []pwrite.Segment, r result) error {
 	e := t.newError(opWrite, segment.Address, uint64(len(segment.Data)), r.found, r.err)
 	e.Segment = index
 	e.Backend = w.backend
-	e.Partial = place.Moved(segments) > 0
+	if !r.gone {
+		e.Beyond = r.beyond
+	}
+	e.Partial = place.Moved(segments) > 0 || len(e.Beyond) > 0
 	if e.Partial && index == place.Segment {
 		e.Written = uint64(place.Offset)
 	}

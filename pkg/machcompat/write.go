@@ -11,6 +11,9 @@ import (
 // Segment is one run of bytes at one address: Address and Data.
 type Segment = pwrite.Segment
 
+// Extent is a run of bytes of the task: Address and Size.
+type Extent = pwrite.Extent
+
 // Write writes data at address as if the task itself had done so: vm_write. It
 // returns nil when every byte was written, in the address space that was
 // checked, and otherwise an [*Error]:
@@ -23,6 +26,11 @@ type Segment = pwrite.Segment
 //   - KERN_RESOURCE_SHORTAGE: no memory for a page;
 //   - KERN_NOT_SUPPORTED: the kernel or a sandbox allows no backend;
 //   - KERN_FAILURE: the permission was taken away, or anything else, with errno.
+//
+// Several threads write 16 MiB and more, as many as Go runs at a time
+// (GOMAXPROCS), up to 8. If the memory changes between the check and the write,
+// Written counts the bytes before the first that is missing, and Beyond names
+// those that arrived behind it.
 //
 // Of several offences the first in address order decides. After the first two
 // nothing was written. Writing nothing succeeds at any address while the task

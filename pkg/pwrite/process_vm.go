@@ -10,6 +10,10 @@ import (
 // kernel checks each page's protection as for the process itself, and answers
 // EFAULT both for a page that is not mapped and for one that is protected.
 // Safe for concurrent use.
+//
+// Several threads move a segment of 16 MiB or more, as many as Go runs at a time
+// (GOMAXPROCS), up to 8. When some byte of it can't be moved, others behind that
+// may have been: [TransferError] names them.
 type ProcessVM struct {
 	// PID is the process. The kernel looks it up at each call: after exec it is
 	// another program, and after exit it may be another process.
@@ -54,13 +58,17 @@ const (
 // to the kernel stay in the functions that make the call: passed on, they would
 // take the callers' bytes to the heap.
 func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error) {
-	if len(segments)-p.Segment > 1 {
+	if len(segments)-p.Segment > 1 && threadsFor(len(segments[p.Segment].Data)-p.Offset) == 1 {
 		return b.moveMany(d, segments, p)
 	}
-	address, data, err := nextInWord(segments, p, MaxBytes)
+	address, data, err := nextInWord(segments, p, math.MaxInt)
 	if err != nil {
 		return 0, err
 	}
+	if threads := threadsFor(len(data)); threads > 1 {
+		return b.moveParallel(d, address, data, threads)
+	}
+	data = data[:min(len(data), MaxBytes)]
 	local := [1]unix.Iovec{{Base: &data[0]}}
 	local[0].SetLen(len(data))
 	remote := [1]unix.RemoteIovec{{Base: uintptr(address), Len: len(data)}}
@@ -77,6 +85,9 @@ func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, e
 	for n < MaxSegments && budget > 0 {
 		if p = p.skipEmpty(segments); p.Segment == len(segments) {
 			break
+		}
+		if n > 0 && threadsFor(len(segments[p.Segment].Data)) > 1 {
+			break // it has a call, or many, to itself
 		}
 		address, data, err := nextInWord(segments, p, budget)
 		if err != nil && n == 0 {

@@ -49,8 +49,9 @@ var ErrGone = fmt.Errorf("the address space is gone: %w", unix.ESRCH)
 // TransferError says which call ended a transfer, and at which address. It
 // wraps the errno, or [ErrGone].
 type TransferError struct {
-	Call    string // as "process_vm_writev"
-	Address uint64 // of the first byte that was not moved
+	Call    string   // as "process_vm_writev"
+	Address uint64   // of the first byte that was not moved
+	Beyond  []Extent // what was written behind it all the same
 	Err     error
 }
 
@@ -99,9 +100,9 @@ func (p Position) next(segments []Segment) (address uint64, rest []byte) {
 	return s.Address + uint64(p.Offset), s.Data[p.Offset:]
 }
 
-// transfer calls move until every byte is moved. A short count says nothing of
-// the reason, so it goes on at the first byte that is missing, and that byte's
-// own call either moves it or names its errno.
+// transfer calls move until every byte is moved. A short count without an error
+// says nothing of the reason, so it goes on at the first byte that is missing,
+// and that byte's own call either moves it or names its errno.
 func transfer(call string, segments []Segment, move func(Position) (int, error)) (Position, error) {
 	p := Position{}.skipEmpty(segments)
 	for p.Segment < len(segments) {
@@ -113,10 +114,19 @@ func transfer(call string, segments []Segment, move func(Position) (int, error))
 			err = io.ErrNoProgress
 		}
 		if err != nil {
-			address, _ := p.next(segments)
-			return p, &TransferError{Call: call, Address: address, Err: err}
+			p = p.advance(segments, n)
+			return p, newTransferError(call, segments, p, err)
 		}
 		p = p.advance(segments, n).skipEmpty(segments)
 	}
 	return p, nil
+}
+
+func newTransferError(call string, segments []Segment, p Position, err error) *TransferError {
+	address, _ := p.next(segments)
+	e := &TransferError{Call: call, Address: address, Err: err}
+	if beyond, ok := errors.AsType[*beyondError](err); ok {
+		e.Beyond, e.Err = beyond.extents, beyond.errno
+	}
+	return e
 }

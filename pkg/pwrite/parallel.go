@@ -1,0 +1,150 @@
+package pwrite
+
+import (
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// parallelFrom is from how many bytes on several threads move a segment. It
+	// is also more than any that the compiler puts on a goroutine's stack, which
+	// may move under the other goroutines.
+	parallelFrom = 16 << 20
+	// parallelChunk is what a thread takes at a time: long against the cost of
+	// taking it, short against the whole.
+	parallelChunk = 2 << 20
+	// maxThreads is how many threads move a segment at most: what a few of them
+	// leave of a memory's bandwidth is not worth the others.
+	maxThreads = 8
+)
+
+// Extent is a run of bytes of another process.
+type Extent struct {
+	Address uint64
+	Size    uint64
+}
+
+// beyondError is the errno of a transfer by several threads, some of which had
+// moved bytes that lie behind the first one that could not be moved.
+type beyondError struct {
+	extents []Extent
+	errno   error
+}
+
+func (e *beyondError) Error() string { return e.errno.Error() }
+func (e *beyondError) Unwrap() error { return e.errno }
+
+// parallel is one run of bytes that several threads move, chunk by chunk.
+type parallel struct {
+	pid       int
+	direction direction
+	address   uint64
+	local     uintptr
+	size      int
+
+	next   atomic.Int64 // the next chunk to be taken
+	failed atomic.Bool  // no further chunk is taken
+	chunks []chunk      // each written by the thread that took it
+}
+
+// chunk is how far the transfer of a chunk came.
+type chunk struct {
+	moved int
+	err   error
+}
+
+// threadsFor returns how many threads are to move so many bytes.
+func threadsFor(size int) int {
+	if size < parallelFrom {
+		return 1
+	}
+	return min(runtime.GOMAXPROCS(0), maxThreads)
+}
+
+// moveParallel moves the bytes and returns how many of them, from the first on,
+// were moved, and the errno of the next one.
+func (b ProcessVM) moveParallel(d direction, address uint64, data []byte, threads int) (int, error) {
+	p := &parallel{
+		pid: b.PID, direction: d, address: address, local: linux.AddressOf(data), size: len(data),
+		chunks: make([]chunk, (len(data)+parallelChunk-1)/parallelChunk),
+	}
+	var group sync.WaitGroup
+	for range threads - 1 {
+		group.Go(p.work)
+	}
+	p.work()
+	group.Wait()
+	runtime.KeepAlive(data)
+	return p.result()
+}
+
+// work moves chunks until there are no more, or one could not be moved.
+func (p *parallel) work() {
+	for !p.failed.Load() {
+		i := int(p.next.Add(1)) - 1
+		if i >= len(p.chunks) {
+			return
+		}
+		if p.chunks[i] = p.move(i); p.chunks[i].err != nil {
+			p.failed.Store(true)
+		}
+	}
+}
+
+// bounds returns where a chunk lies in the run.
+func (p *parallel) bounds(i int) (start, end int) {
+	start = i * parallelChunk
+	return start, min(start+parallelChunk, p.size)
+}
+
+// move moves the bytes of a chunk, as far as it can be.
+func (p *parallel) move(i int) (c chunk) {
+	start, end := p.bounds(i)
+	for c.err == nil && start+c.moved < end {
+		at := start + c.moved
+		n, err := linux.ProcessVM(p.direction == writing, p.pid, p.address+uint64(at), p.local+uintptr(at), end-at)
+		switch {
+		case err == unix.EINTR:
+		case err == nil && n == 0:
+			c.err = io.ErrNoProgress
+		default:
+			c.moved, c.err = c.moved+max(n, 0), err
+		}
+	}
+	return c
+}
+
+// result says how far the bytes were moved without a gap, and names what lies
+// behind the first gap.
+func (p *parallel) result() (moved int, err error) {
+	var beyond []Extent
+	for i, c := range p.chunks {
+		start, end := p.bounds(i)
+		switch {
+		case err == nil && c.err == nil && c.moved == end-start:
+			moved += c.moved
+		case err == nil:
+			moved, err = moved+c.moved, c.err
+		case c.moved > 0:
+			beyond = appendExtent(beyond, Extent{p.address + uint64(start), uint64(c.moved)})
+		}
+	}
+	if len(beyond) > 0 && p.direction == writing {
+		err = &beyondError{beyond, err}
+	}
+	return moved, err
+}
+
+// appendExtent appends an extent, to the last one where they meet.
+func appendExtent(extents []Extent, e Extent) []Extent {
+	if last := len(extents) - 1; last >= 0 && extents[last].Address+extents[last].Size == e.Address {
+		extents[last].Size += e.Size
+		return extents
+	}
+	return append(extents, e)
+}

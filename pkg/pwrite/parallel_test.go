@@ -1,0 +1,131 @@
+package pwrite_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+	"golang.org/x/sys/unix"
+)
+
+// several makes Go run several threads at a time, however many cores there are.
+func several(t *testing.T) {
+	if strconv.IntSize < 64 {
+		testtarget.Skip(t, "64bit", "no address space of 32 bits holds all that")
+	}
+	before := runtime.GOMAXPROCS(4)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+}
+
+const mebi = 1 << 20
+
+// contents reads memory of a process past everything that is tested here.
+func contents(t *testing.T, pid int, address uint64, size int) []byte {
+	t.Helper()
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	p := make([]byte, size)
+	if _, err := memory.ReadAt(p, int64(address)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Bytes that several threads write arrive as they would from one.
+func TestSegmentsThatSeveralThreadsWrite(t *testing.T) {
+	several(t)
+	target := testtarget.Start(t)
+	base := target.Address("map rw- %d", 80*mebi/page)
+	memory := pwrite.ProcessVM{PID: target.PID}
+	for name, segments := range map[string][]pwrite.Segment{
+		"as little as that":                     runOf(base, 16*mebi),
+		"no whole number of chunks":             runOf(base+3, 17*mebi+77),
+		"two beside each other":                 runOf(base, 20*mebi, 18*mebi+5),
+		"between small ones":                    runOf(base+1, 5, 0, 40*mebi+1, 7, 9),
+		"behind as many as one call takes":      append(tiny(pwrite.MaxSegments)(base), runOf(base+8*mebi, 33*mebi)...),
+		"one that overlaps, of which some stay": append(runOf(base, 32*mebi), runOf(base+mebi, 32*mebi)...),
+	} {
+		before := contents(t, target.PID, base, 80*mebi)
+		place, err := memory.Write(segments)
+		total := place.Moved(segments)
+		if err != nil || place != (pwrite.Position{Segment: len(segments)}) {
+			t.Errorf("%s: Write = %v, %v", name, place, err)
+		}
+		if !bytes.Equal(contents(t, target.PID, base, 80*mebi), apply(before, base, segments, total)) {
+			t.Errorf("%s: other bytes arrived", name)
+		}
+		into := make([]pwrite.Segment, len(segments))
+		for i, s := range segments {
+			into[i] = pwrite.Segment{Address: s.Address, Data: make([]byte, len(s.Data))}
+		}
+		if _, err := memory.Read(into); err != nil || (name != "one that overlaps, of which some stay" && !bytes.Equal(into[0].Data, segments[0].Data)) {
+			t.Errorf("%s: Read = %v, or other bytes", name, err)
+		}
+	}
+}
+
+// Where a page can't be written, the position and the extents behind it say of
+// each byte whether it arrived.
+func TestAHoleBeforeSeveralThreads(t *testing.T) {
+	several(t)
+	const pages = 64 * mebi / page
+	for name, holes := range map[string][]int{
+		"in the first page":          {0},
+		"in the first chunk":         {100},
+		"at the end of a chunk":      {511},
+		"at the start of a chunk":    {512},
+		"in the middle":              {8001},
+		"in the last page":           {pages - 1},
+		"two, in one chunk":          {6000, 6010},
+		"two, far apart":             {700, 15000},
+		"two, in neighbouring parts": {1023, 1024},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := testtarget.Start(t)
+			base := target.Address("map rw- %d", pages)
+			for _, hole := range holes {
+				target.Do("protect %#x 4096 r--", base+uint64(hole*page))
+			}
+			segments := runOf(base, 64*mebi)
+			memory := pwrite.ProcessVM{PID: target.PID}
+			before := contents(t, target.PID, base, 64*mebi)
+			place, err := memory.Write(segments)
+			wantStop(t, segments, place, err, pwrite.Position{Offset: holes[0] * page}, "process_vm_writev", unix.EFAULT)
+			want := apply(before, base, segments, uint64(place.Offset))
+			transferError, _ := errors.AsType[*pwrite.TransferError](err)
+			last := base + uint64(place.Offset)
+			for _, e := range transferError.Beyond {
+				if e.Address <= last || e.Size == 0 {
+					t.Errorf("what arrived beyond is %+v, behind %#x", e, last)
+				}
+				last = e.Address + e.Size
+				copy(want[e.Address-base:last-base], segments[0].Data[e.Address-base:])
+			}
+			if got := contents(t, target.PID, base, 64*mebi); !bytes.Equal(got, want) {
+				t.Errorf("%v and %v do not say what arrived", place, transferError.Beyond)
+			}
+		})
+	}
+}
+
+func TestALargeReadBySeveralThreadsStopsAtTheFirstByteThatIsMissing(t *testing.T) {
+	several(t)
+	target := testtarget.Start(t)
+	base := target.Address("map rw- %d", 64*mebi/page)
+	target.Do("protect %#x 4096 ---", base+40*mebi)
+	segments := []pwrite.Segment{{Address: base, Data: make([]byte, 64*mebi)}}
+	place, err := pwrite.ProcessVM{PID: target.PID}.Read(segments)
+	wantStop(t, segments, place, err, pwrite.Position{Offset: 40 * mebi}, "process_vm_readv", unix.EFAULT)
+	if transferError, ok := errors.AsType[*pwrite.TransferError](err); ok && transferError.Beyond != nil {
+		t.Errorf("a read says what was written: %v", transferError.Beyond)
+	}
+}
