@@ -37,7 +37,7 @@ type Extent = pwrite.Extent
 // lives. Write does not allocate.
 func (t *Task) Write(address uint64, data []byte) error {
 	segments := [1]pwrite.Segment{{Address: address, Data: data}}
-	if w := t.chooseWay(); w == (way{backend: ProcessVM}) && inOnePage(address, len(data)) {
+	if w := t.chooseWay(); w == (way{backend: ProcessVM}) && inOnePage(address, len(data)) && !processVMLeavesStaleCode {
 		if done, err := t.writeInPage(w, segments[:]); done {
 			return err
 		}
@@ -45,27 +45,22 @@ func (t *Task) Write(address uint64, data []byte) error {
 	return t.write(segments[:])
 }
 
-// writeInPage is the whole path for bytes of one page, in a running task: check,
-// write, confirm, with nothing in between. The kernel writes such bytes all or
-// not at all, so whatever else it meets it leaves, undone, to the general path.
+// writeInPage is the whole path for bytes of one page, in a running task: the
+// address space still lives, write, it lived on. The kernel checks the protection
+// of the page in the write itself and writes such bytes all or not at all, so
+// there is nothing to be checked before, and whatever else it meets it leaves,
+// undone, to the general path.
 func (t *Task) writeInPage(w way, segments []pwrite.Segment) (done bool, err error) {
 	t.open.RLock()
 	defer t.open.RUnlock()
-	if t.closed {
+	if t.closed || t.maps.Alive() != nil {
 		return false, nil
 	}
 	address, data := segments[0].Address, segments[0].Data
-	span, found, err := t.maps.Next(address)
-	if err != nil || !found || span.Start > address || span.Perms&procmaps.Write == 0 {
-		return false, nil
-	}
-	if span.Perms&procmaps.Execute != 0 && processVMLeavesStaleCode {
-		return false, nil
-	}
 	if n, err := t.vm.WriteOnce(address, data); err != nil || n < len(data) {
 		return false, nil
 	}
-	if _, _, err := t.maps.Next(address); err != nil {
+	if err := t.maps.Alive(); err != nil {
 		return true, t.writeError(w, segments, result{err: err, gone: true})
 	}
 	return true, nil

@@ -51,10 +51,12 @@ func (r Reader) String() string {
 // The gate page [vsyscall] belongs to the kernel, not to the address space,
 // and is not listed.
 type Maps struct {
+	pid    int
 	file   *os.File
 	fd     int
 	reader Reader
 	text   textFile
+	pulse  pulse
 }
 
 // Option changes how [Open] opens.
@@ -76,14 +78,14 @@ func Open(pid int, options ...Option) (*Maps, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Maps{file: file, fd: int(file.Fd())}
+	m := &Maps{pid: pid, file: file, fd: int(file.Fd())}
 	for _, option := range options {
 		option(m)
 	}
 	if m.reader == Auto {
 		m.reader = m.bestReader()
 	}
-	if err := m.Alive(); err != nil {
+	if err := m.askAlive(); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -107,22 +109,13 @@ func (m *Maps) bestReader() Reader {
 }
 
 // Close lets go of the address space. No other call may be under way.
-func (m *Maps) Close() error { return m.file.Close() }
+func (m *Maps) Close() error {
+	m.pulse.close()
+	return m.file.Close()
+}
 
 // Reader returns the way that m reads: [Ioctl] or [Text].
 func (m *Maps) Reader() Reader { return m.reader }
-
-// Alive returns nil while the address space exists, else [ErrGone].
-func (m *Maps) Alive() error {
-	if m.reader == Text {
-		return m.aliveText()
-	}
-	var q linux.ProcmapQuery
-	if err := m.query(0, &q, nil); err != unix.ENOENT {
-		return queryError(err)
-	}
-	return nil
-}
 
 // Find returns the mapping that address lies in; the bool is false when
 // nothing is mapped there.

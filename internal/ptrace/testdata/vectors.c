@@ -43,6 +43,7 @@ int main(void)
 	}
 #endif
 	signal(SIGTERM, on_term);
+	alarm(300); /* if nobody is left to end it */
 	for (unsigned i = 0; i < sizeof kept; i++)
 		((unsigned char *)kept)[i] = (unsigned char)(i * 7 + 1);
 	puts("ready");
