@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/procfs"
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
@@ -69,24 +68,23 @@ func (p process) String() string {
 
 // processes lists what /proc shows, but this program and what has no memory.
 func processes() ([]process, error) {
-	all, err := procfs.AllProcs()
+	pids, err := procstatus.All()
 	if err != nil {
 		return nil, &fileError{fmt.Errorf("listing the processes: %w", err)}
 	}
-	slices.SortFunc(all, func(a, b procfs.Proc) int { return a.PID - b.PID })
 	var list []process
-	for _, proc := range all {
-		comm, err := proc.Comm()
-		arguments, argumentsErr := proc.CmdLine()
-		if err != nil || argumentsErr != nil || len(arguments) == 0 || proc.PID == os.Getpid() {
+	for _, pid := range pids {
+		command, err := procstatus.Command(pid)
+		arguments, argumentsErr := procstatus.CommandLine(pid)
+		if err != nil || argumentsErr != nil || len(arguments) == 0 || pid == os.Getpid() {
 			continue
 		}
-		p := process{pid: proc.PID, name: comm, command: strings.Join(arguments, " ")}
-		// The kernel cuts comm at 15 bytes; the program's own name is whole.
-		if whole := filepath.Base(arguments[0]); strings.HasPrefix(whole, comm) {
+		p := process{pid: pid, name: command, command: strings.Join(arguments, " ")}
+		// The kernel cuts the name at 15 bytes; the program's own is whole.
+		if whole := filepath.Base(arguments[0]); strings.HasPrefix(whole, command) {
 			p.name = whole
 		}
-		if status, err := proc.NewStatus(); err == nil {
+		if status, err := procstatus.Read(pid); err == nil {
 			p.uid = status.UIDs[1]
 		}
 		list = append(list, p)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
 )
@@ -316,16 +317,16 @@ func TestA32BitProcessMakesCallsToo(t *testing.T) {
 
 func TestTracerOfIsTheThreadThatTraces(t *testing.T) {
 	target := testtarget.Start(t)
-	if tracer := TracerOf(target.PID); tracer != 0 {
+	if tracer := procstatus.TracerOf(target.PID); tracer != 0 {
 		t.Errorf("TracerOf a process that runs = %d; want 0", tracer)
 	}
 	session := mustStop(t, target.PID)
-	if tracer, want := TracerOf(target.PID), tasksOf(t, target.PID)[0].tracer; tracer != want || tracer == 0 {
+	if tracer, want := procstatus.TracerOf(target.PID), tasksOf(t, target.PID)[0].tracer; tracer != want || tracer == 0 {
 		t.Errorf("TracerOf a process that is stopped = %d; want %d", tracer, want)
 	}
 	session.Resume()
 	target.End()
-	if tracer := TracerOf(target.PID); tracer != 0 {
+	if tracer := procstatus.TracerOf(target.PID); tracer != 0 {
 		t.Errorf("TracerOf a process that is no more = %d; want 0", tracer)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,13 +24,13 @@ const (
 // while the process is stopped. It fails when they can't be read, which takes
 // CAP_SYS_ADMIN.
 func (b *Borrowed) readFilters() error {
-	mode, err := statusNumber(b.session.pid, b.tid, "Seccomp")
+	status, err := procstatus.ReadThread(b.session.pid, b.tid)
 	switch {
 	case err != nil:
 		return b.lost(err)
-	case mode == seccompModeNone:
+	case status.Seccomp == seccompModeNone:
 		return nil
-	case mode != seccompModeFilter:
+	case status.Seccomp != seccompModeFilter:
 		return fmt.Errorf("%w: strict mode", ErrSeccomp)
 	}
 	for {

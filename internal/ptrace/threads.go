@@ -3,12 +3,11 @@ package ptrace
 import (
 	"errors"
 	"os"
-	"runtime"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"golang.org/x/sys/unix"
 )
 
@@ -116,14 +115,16 @@ func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
 }
 
 // waiter spaces the looks of a wait: without a pause at first, because a
-// stop takes microseconds, then further and further apart.
+// stop takes microseconds, then further and further apart. It sleeps in the
+// kernel, because the runtime's timers are as coarse as a millisecond and begin
+// with a hand-over of the thread.
 type waiter struct {
 	start time.Time
 	pause time.Duration
 }
 
 const (
-	looking      = 100 * time.Microsecond // how long a wait only looks
+	looking      = 40 * time.Microsecond // how long a wait only looks
 	longestPause = time.Millisecond
 )
 
@@ -132,11 +133,11 @@ func (w *waiter) wait() {
 		w.start = time.Now()
 	}
 	if w.pause == 0 && time.Since(w.start) < looking {
-		runtime.Gosched()
 		return
 	}
 	w.pause = min(w.pause+w.pause/4+10*time.Microsecond, longestPause)
-	time.Sleep(w.pause)
+	pause := unix.NsecToTimespec(w.pause.Nanoseconds())
+	_ = unix.Nanosleep(&pause, nil) // a signal may end it early
 }
 
 // long reports whether the wait is so long that something may be wrong.
@@ -238,14 +239,6 @@ func threadsOf(pid int) ([]int, error) {
 // isDead reports whether a thread has ended, though it may still be listed: a
 // process whose first thread ended before the others lists it until the end.
 func isDead(pid, tid int) bool {
-	fs, err := procfs.NewFS("/proc")
-	if err != nil {
-		return false
-	}
-	thread, err := fs.Thread(pid, tid)
-	if err != nil {
-		return true
-	}
-	status, err := thread.Stat()
+	status, err := procstatus.ReadThread(pid, tid)
 	return err != nil || status.State == "Z" || status.State == "X"
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 )
 
 // WayBack is what a borrowed thread needs to become by itself what it was, if
@@ -89,8 +90,8 @@ func (b *Borrowed) frame() ([]byte, bool) {
 // hasShadowStack reports whether the processor checks where the thread returns
 // to, or may do so.
 func (b *Borrowed) hasShadowStack() bool {
-	features, err := statusLine(b.session.pid, b.tid, "x86_Thread_features")
-	return err != nil || features != ""
+	status, err := procstatus.ReadThread(b.session.pid, b.tid)
+	return err != nil || status.X86Features != ""
 }
 
 // sweep removes the frame.

@@ -123,10 +123,12 @@ func unusedStack(t *testing.T, pid int) (address uint64) {
 // blockedSignals returns the signal mask of a process of one thread.
 func blockedSignals(t *testing.T, pid int) string {
 	t.Helper()
-	mask, err := statusLine(pid, pid, "SigBlk")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, rest, _ := strings.Cut(string(status), "SigBlk:\t")
+	mask, _, _ := strings.Cut(rest, "\n")
 	return mask
 }
 

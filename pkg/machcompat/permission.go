@@ -8,8 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/procfs"
-	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
@@ -44,24 +43,22 @@ func processExists(pid int) bool {
 
 // hintForMissing tells a zombie and a kernel thread from a process that is not.
 func hintForMissing(pid int) string {
-	const kernelThread = 0x00200000 // PF_KTHREAD of the kernel's linux/sched.h
-	proc, err := procfs.NewProc(pid)
+	status, err := procstatus.Read(pid)
 	if err != nil && inPIDNamespace() {
 		return "pids here are those of this container's pid namespace; to see those of another or of the host, start it with docker run --pid=container:NAME or --pid=host"
 	}
 	if err != nil {
 		return ""
 	}
-	stat, err := proc.Stat()
+	name := procmaps.Printable(status.Name)
+	ended := status.State == "Z" || status.State == "X"
 	switch {
-	case err != nil:
-		return ""
-	case stat.Flags&kernelThread != 0:
-		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, procmaps.Printable(stat.Comm))
-	case (stat.State == "Z" || stat.State == "X") && stat.NumThreads > 1:
-		return fmt.Sprintf("the first thread of %d (%s) has ended, and process_vm_writev finds a process by that; let the backend be auto or procmem", pid, procmaps.Printable(stat.Comm))
-	case stat.State == "Z" || stat.State == "X":
-		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, procmaps.Printable(stat.Comm), stat.PPID)
+	case procstatus.IsKernelThread(pid):
+		return fmt.Sprintf("%d is the kernel thread %s, which has no memory of its own", pid, name)
+	case ended && status.Threads > 1:
+		return fmt.Sprintf("the first thread of %d (%s) has ended, and process_vm_writev finds a process by that; let the backend be auto or procmem", pid, name)
+	case ended:
+		return fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", pid, name, status.PPID)
 	case !processExists(pid):
 		return errForeignProc.Error() + ": " + hintForForeignProc
 	}
@@ -79,16 +76,16 @@ func inPIDNamespace() bool {
 
 // rule is a reason for which the kernel refuses a tracer, in the order in which
 // ptrace(2) lists them under "Ptrace access mode checking".
-type rule func(us, target procfs.ProcStatus, pid int) (hint string)
+type rule func(us, target procstatus.Status, pid int) (hint string)
 
 var rules = []rule{otherNamespace, otherUser, otherGroup, moreCapabilities, undumpable, outsideNamespace, otherOwner, yama}
 
 func hintForRefusal(pid int) string {
-	us, err := statusOf(os.Getpid())
+	us, err := procstatus.Read(os.Getpid())
 	if err != nil {
 		return "/proc can't be read: " + err.Error()
 	}
-	target, err := statusOf(pid)
+	target, err := procstatus.Read(pid)
 	if err != nil {
 		return "the process can't be looked at: " + err.Error()
 	}
@@ -100,20 +97,12 @@ func hintForRefusal(pid int) string {
 	return "a security module (SELinux, AppArmor, Landlock) or a seccomp filter refuses it; its log (journalctl -k, ausearch) says more"
 }
 
-func statusOf(pid int) (procfs.ProcStatus, error) {
-	proc, err := procfs.NewProc(pid)
-	if err != nil {
-		return procfs.ProcStatus{}, err
-	}
-	return proc.NewStatus()
-}
-
-func mayTraceAll(status procfs.ProcStatus) bool {
+func mayTraceAll(status procstatus.Status) bool {
 	return status.CapEff&(1<<unix.CAP_SYS_PTRACE) != 0
 }
 
 // addCapability is what to do where CAP_SYS_PTRACE is missing.
-func addCapability(us procfs.ProcStatus) string {
+func addCapability(us procstatus.Status) string {
 	if us.CapBnd&(1<<unix.CAP_SYS_PTRACE) == 0 {
 		return "this container lacks CAP_SYS_PTRACE: start it with docker run --user 0 --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=sysadmin or securityContext.capabilities.add: [SYS_PTRACE]"
 	}
@@ -123,7 +112,7 @@ func addCapability(us procfs.ProcStatus) string {
 	return "run it as root (sudo, or docker run --user 0), or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
 }
 
-func otherUser(us, target procfs.ProcStatus, pid int) string {
+func otherUser(us, target procstatus.Status, pid int) string {
 	if mayTraceAll(us) {
 		return ""
 	}
@@ -134,7 +123,7 @@ func otherUser(us, target procfs.ProcStatus, pid int) string {
 }
 
 // otherGroup: the kernel compares the group ids as it does the user ids.
-func otherGroup(us, target procfs.ProcStatus, pid int) string {
+func otherGroup(us, target procstatus.Status, pid int) string {
 	if mayTraceAll(us) || areAll(target.GIDs, us.GIDs[1]) {
 		return ""
 	}
@@ -152,7 +141,7 @@ func userName(uid uint64) string {
 	return "uid " + id
 }
 
-func otherNamespace(_, _ procfs.ProcStatus, pid int) string {
+func otherNamespace(_, _ procstatus.Status, pid int) string {
 	ours, err := os.Readlink("/proc/self/ns/user")
 	theirs, err2 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/user")
 	if err != nil || err2 != nil || ours == theirs {
@@ -161,7 +150,7 @@ func otherNamespace(_, _ procfs.ProcStatus, pid int) string {
 	return fmt.Sprintf("process %d is in another user namespace; run there (nsenter --user --target %d), or as root outside of it", pid, pid)
 }
 
-func moreCapabilities(us, target procfs.ProcStatus, pid int) string {
+func moreCapabilities(us, target procstatus.Status, pid int) string {
 	if mayTraceAll(us) || target.CapPrm&^us.CapPrm == 0 {
 		return ""
 	}
@@ -170,7 +159,7 @@ func moreCapabilities(us, target procfs.ProcStatus, pid int) string {
 
 // undumpable: the kernel gives the files in /proc/PID of such a process to root,
 // though not the directory.
-func undumpable(us, target procfs.ProcStatus, pid int) string {
+func undumpable(us, target procstatus.Status, pid int) string {
 	var stat unix.Stat_t
 	if mayTraceAll(us) || unix.Stat("/proc/"+strconv.Itoa(pid)+"/maps", &stat) != nil || uint64(stat.Uid) == target.UIDs[1] {
 		return ""
@@ -180,7 +169,7 @@ func undumpable(us, target procfs.ProcStatus, pid int) string {
 
 // outsideNamespace: capabilities count inside their user namespace. Which one the
 // process is in is not to be seen from here, so this comes late.
-func outsideNamespace(us, _ procfs.ProcStatus, pid int) string {
+func outsideNamespace(us, _ procstatus.Status, pid int) string {
 	const first = "0 0 4294967295"
 	text, err := os.ReadFile("/proc/self/uid_map")
 	_, err2 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/user")
@@ -191,7 +180,7 @@ func outsideNamespace(us, _ procfs.ProcStatus, pid int) string {
 }
 
 // otherOwner: the capability to trace does not open files of other users.
-func otherOwner(us, target procfs.ProcStatus, pid int) string {
+func otherOwner(us, target procstatus.Status, pid int) string {
 	if !mayTraceAll(us) || us.CapEff&(1<<unix.CAP_DAC_OVERRIDE) != 0 || target.UIDs[1] == us.UIDs[1] {
 		return ""
 	}
@@ -200,7 +189,7 @@ func otherOwner(us, target procfs.ProcStatus, pid int) string {
 
 const yamaFile = "/proc/sys/kernel/yama/ptrace_scope"
 
-func yama(us, _ procfs.ProcStatus, pid int) string {
+func yama(us, _ procstatus.Status, pid int) string {
 	text, err := os.ReadFile(yamaFile)
 	if err != nil {
 		return ""
@@ -209,7 +198,7 @@ func yama(us, _ procfs.ProcStatus, pid int) string {
 }
 
 // yamaHint explains a level of Documentation/admin-guide/LSM/Yama.rst.
-func yamaHint(level string, us procfs.ProcStatus, pid int) string {
+func yamaHint(level string, us procstatus.Status, pid int) string {
 	switch {
 	case level == "3":
 		return "Yama forbids it for everyone until the next boot (kernel.yama.ptrace_scope=3)"
@@ -224,22 +213,20 @@ func yamaHint(level string, us procfs.ProcStatus, pid int) string {
 
 // tracerOf names the process that traces pid, "" when none does.
 func tracerOf(pid int) string {
-	tracer := ptrace.TracerOf(pid)
+	tracer := procstatus.TracerOf(pid)
 	if tracer == 0 {
 		return ""
 	}
 	name := strconv.Itoa(tracer)
-	if proc, err := procfs.NewProc(tracer); err == nil {
-		if comm, err := proc.Comm(); err == nil {
-			return procmaps.Printable(comm) + " (pid " + name + ")"
-		}
+	if command, err := procstatus.Command(tracer); err == nil {
+		return procmaps.Printable(command) + " (pid " + name + ")"
 	}
 	return "process " + name
 }
 
 // tracedByUs reports whether a thread of this program traces pid.
 func tracedByUs(pid int) bool {
-	tracer := ptrace.TracerOf(pid)
+	tracer := procstatus.TracerOf(pid)
 	if tracer == 0 {
 		return false
 	}

@@ -4,20 +4,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"golang.org/x/sys/unix"
 )
 
 // Each rule that can refuse a tracer, on statuses that a kernel could show.
 func TestRulesThatRefuse(t *testing.T) {
 	const ptraceCap, otherCap = 1 << unix.CAP_SYS_PTRACE, 1 << unix.CAP_NET_ADMIN
-	user := func(uid, effective, permitted, bounding uint64) procfs.ProcStatus {
-		return procfs.ProcStatus{UIDs: [4]uint64{uid, uid, uid, uid}, CapEff: effective, CapPrm: permitted, CapBnd: bounding}
+	user := func(uid, effective, permitted, bounding uint64) procstatus.Status {
+		return procstatus.Status{UIDs: [4]uint64{uid, uid, uid, uid}, CapEff: effective, CapPrm: permitted, CapBnd: bounding}
 	}
 	cases := []struct {
 		name       string
 		rule       rule
-		us, target procfs.ProcStatus
+		us, target procstatus.Status
 		want       string // "" when the rule must not refuse
 	}{
 		{"the same user", otherUser, user(1000, 0, 0, ptraceCap), user(1000, 0, 0, 0), ""},
@@ -25,7 +25,7 @@ func TestRulesThatRefuse(t *testing.T) {
 		{"another user, in a container without the capability", otherUser, user(1000, 0, 0, 0), user(0, 0, 0, 0), "docker run --user 0 --cap-add=SYS_PTRACE"},
 		{"another user, with the capability", otherUser, user(1000, ptraceCap, ptraceCap, ptraceCap), user(0, 0, 0, 0), ""},
 		{"root who gave the capability up", otherUser, user(0, 0, 0, ptraceCap), user(5, 0, 0, 0), "you are root without CAP_SYS_PTRACE"},
-		{"a target whose saved user differs", otherUser, user(1000, 0, 0, ptraceCap), procfs.ProcStatus{UIDs: [4]uint64{1000, 1000, 0, 1000}}, "runs as"},
+		{"a target whose saved user differs", otherUser, user(1000, 0, 0, ptraceCap), procstatus.Status{UIDs: [4]uint64{1000, 1000, 0, 1000}}, "runs as"},
 		{"a target with more capabilities", moreCapabilities, user(0, 0, otherCap, 0), user(0, 0, otherCap|1, 0), "holds capabilities that you do not (0x1)"},
 		{"a target with fewer capabilities", moreCapabilities, user(0, 0, otherCap|1, 0), user(0, 0, 1, 0), ""},
 	}
@@ -40,12 +40,12 @@ func TestRulesThatRefuse(t *testing.T) {
 }
 
 func TestYamaLevels(t *testing.T) {
-	plain := procfs.ProcStatus{CapBnd: 1 << unix.CAP_SYS_PTRACE, UIDs: [4]uint64{1000, 1000, 1000, 1000}}
+	plain := procstatus.Status{CapBnd: 1 << unix.CAP_SYS_PTRACE, UIDs: [4]uint64{1000, 1000, 1000, 1000}}
 	able := plain
 	able.CapEff = 1 << unix.CAP_SYS_PTRACE
 	for _, c := range []struct {
 		level string
-		us    procfs.ProcStatus
+		us    procstatus.Status
 		want  string
 	}{
 		{"0", plain, ""},
