@@ -99,9 +99,10 @@ fuzz: ## fuzz every parser for FUZZTIME each
 		done; \
 	done
 
+# BENCH=-quick is a rough run of less than a minute; cd bench && go run . -help.
 .PHONY: bench
-bench: ## measure a write against the bare system call
-	$(GO) test -run '^$$' -bench . -benchmem ./pkg/...
+bench: ## measure side by side with the bare calls and other tools: bench/RESULTS.md
+	@cd bench && $(GO) run . $(BENCH)
 
 .PHONY: cover
 cover: ## measure the coverage of the packages

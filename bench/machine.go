@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fact is a line of the description of where the numbers were taken.
+type fact struct{ name, value string }
+
+func (b *bench) describeMachine() []fact {
+	cc := b.tools.cc
+	facts := []fact{
+		{"CPU", cpuModel() + ", " + strconv.Itoa(runtime.NumCPU()) + " cores"},
+		{"memory", memory()},
+		{"kernel", kernel()},
+		{"load before", load()},
+		{"huge pages", chosen("/sys/kernel/mm/transparent_hugepage/enabled")},
+		{"commit", output("git", "describe", "--always", "--dirty")},
+		{"date", time.Now().UTC().Format(time.DateOnly)},
+		{"Go", runtime.Version()},
+		{"C", output(cc, "--version") + ", -O2"},
+	}
+	for _, peer := range []struct{ name, flag string }{{"gdb", "--version"}, {"scanmem", "--version"}, {"dd", "--version"}, {"python3", "--version"}} {
+		if path := b.tools.peers[peer.name]; path != "" {
+			facts = append(facts, fact{peer.name, output(path, peer.flag)})
+		}
+	}
+	return facts
+}
+
+func cpuModel() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func memory() string {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return "unknown"
+	}
+	return byteCount(float64(info.Totalram) * float64(info.Unit))
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return "unknown"
+	}
+	return "Linux " + unix.ByteSliceToString(name.Release[:]) + " " + unix.ByteSliceToString(name.Machine[:])
+}
+
+// load returns the load averages: what else the machine did.
+func load() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	words := strings.Fields(string(text))
+	return strings.Join(words[:min(3, len(words))], ", ")
+}
+
+// chosen returns the word in brackets of a file of settings.
+func chosen(path string) string {
+	text, _ := os.ReadFile(path)
+	_, rest, _ := strings.Cut(string(text), "[")
+	word, _, ok := strings.Cut(rest, "]")
+	if !ok {
+		return "none"
+	}
+	return word
+}
+
+// output returns the first line that a program prints.
+func output(name string, arguments ...string) string {
+	out, _ := exec.Command(name, arguments...).CombinedOutput() // scanmem's version is an error
+	first, _, _ := strings.Cut(string(out), "\n")
+	return first
+}

@@ -1,0 +1,4 @@
+// Command empty does nothing: what the start and the end of a Go program take.
+package main
+
+func main() {}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+const valueSize = 4
+
+// segmentsAt makes a value for each address.
+func segmentsAt(addresses []uint64) []machcompat.Segment {
+	data := make([]byte, len(addresses)*valueSize)
+	segments := make([]machcompat.Segment, len(addresses))
+	for i, address := range addresses {
+		segments[i] = machcompat.Segment{Address: address, Data: data[i*valueSize : (i+1)*valueSize]}
+	}
+	return segments
+}
+
+// load gives the C program the addresses of its batches.
+func (p *coprocess) load(addresses []uint64) error {
+	var binaries bytes.Buffer
+	if err := binary.Write(&binaries, binary.NativeEndian, addresses); err != nil {
+		return err
+	}
+	if err := p.tell("addresses %d %d", len(addresses), valueSize); err != nil {
+		return err
+	}
+	if _, err := p.input.Write(binaries.Bytes()); err != nil {
+		return err
+	}
+	_, err := p.answer()
+	return err
+}
+
+// batch is row 4.
+func (b *bench) batch() (row, error) {
+	const count = 1024
+	page := os.Getpagesize()
+	r := row{
+		number: 4, title: fmt.Sprintf("a batch of %d values", count),
+		setup: fmt.Sprintf("`Task.WriteBatch` of %d values of %d bytes, each in a page of its own.", count, valueSize),
+	}
+	v, err := b.victimWith(nil, "region %d touched", count*page)
+	if err != nil {
+		return r, err
+	}
+	addresses := make([]uint64, count)
+	for i := range addresses {
+		addresses[i] = v.address + uint64(i*page)
+	}
+	segments := segmentsAt(addresses)
+	if err := v.raw.load(addresses); err != nil {
+		return r, err
+	}
+	all, err := b.measure(&r, b.size.rounds, "time of a batch",
+		b.loop("Task.WriteBatch", repeat(func() error { return v.task.WriteBatch(segments) })),
+		b.loop(fmt.Sprintf("C: one process_vm_writev of %d iovecs", count), v.raw.timed("batch")),
+		b.loop(fmt.Sprintf("C: %d calls of process_vm_writev", count), v.raw.timed("single")))
+	if err != nil {
+		return r, err
+	}
+	r.atMost(fmt.Sprintf("batch of %d, time to one raw call of %d iovecs", count, count), all[0].over(all[1]), 1.15)
+	r.atMost(fmt.Sprintf("batch of %d, time to %d raw calls", count, count), all[0].over(all[2]), 0.35)
+	return r, nil
+}
+
+// The grid that large batches are spread over: its mappings, and the pages of each.
+const (
+	gridMappings = 1000
+	gridPages    = 4
+)
+
+// spreadOverGrid returns the addresses of count values, in order, evenly over the
+// mappings of a grid.
+func spreadOverGrid(base uint64, count int) []uint64 {
+	page := os.Getpagesize()
+	each := (count + gridMappings - 1) / gridMappings
+	step := gridPages * page / each &^ (valueSize - 1)
+	addresses := make([]uint64, count)
+	for i := range addresses {
+		mapping, place := i/each, i%each
+		addresses[i] = base + uint64(mapping*(gridPages+1)*page+place*step)
+	}
+	return addresses
+}
+
+func shuffled(addresses []uint64) []uint64 {
+	all := append([]uint64(nil), addresses...)
+	random := rand.New(rand.NewPCG(1, 2))
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// largeBatches is row 5.
+func (b *bench) largeBatches() (row, error) {
+	r := row{
+		number: 5, title: "large batches",
+		setup: fmt.Sprintf("`Task.WriteBatch` of values of %d bytes over %d mappings, in the order of their addresses and shuffled; C makes one call for 1,024 of them, in the same order, and checks nothing.", valueSize, gridMappings),
+	}
+	v, err := b.victimWith(nil, "grid %d %d", gridMappings, gridPages)
+	if err != nil {
+		return r, err
+	}
+	for _, order := range []string{"sorted", "shuffled"} {
+		var ours, raw []contender
+		for _, count := range b.size.values {
+			o, c, err := b.largeBatch(v, count, order == "shuffled")
+			if err != nil {
+				return r, err
+			}
+			ours, raw = append(ours, o), append(raw, c)
+		}
+		all, err := b.measure(&r, b.size.rounds, "time of one value, "+order, append(ours, raw...)...)
+		if err != nil {
+			return r, err
+		}
+		most, before := len(ours)-1, len(ours)-2
+		r.atMost(fmt.Sprintf("%s batch, time of a value of %d to one of %d (linear)", order, b.size.values[most], b.size.values[before]),
+			all[most].over(all[before]), 1.25)
+	}
+	return r, nil
+}
+
+// largeBatch returns the two sides of a batch of count values.
+func (b *bench) largeBatch(v victim, count int, shuffle bool) (ours, raw contender, err error) {
+	addresses := spreadOverGrid(v.address, count)
+	if shuffle {
+		addresses = shuffled(addresses)
+	}
+	peer, err := b.raw(v.coprocess)
+	if err == nil {
+		err = peer.load(addresses)
+	}
+	segments := segmentsAt(addresses)
+	ours = each(count, b.loop(fmt.Sprintf("Task.WriteBatch of %d", count), repeat(func() error { return v.task.WriteBatch(segments) })))
+	raw = each(count, b.loop(fmt.Sprintf("C: process_vm_writev, 1,024 iovecs a call, of %d", count), peer.timed("batch")))
+	return ours, raw, err
+}
+
+// each makes the cost of a contender that of one of count things.
+func each(count int, c contender) contender {
+	round := c.round
+	c.round = func() (float64, error) {
+		cost, err := round()
+		return cost / float64(count), err
+	}
+	return c
+}

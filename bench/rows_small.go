@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+)
+
+// few is the number of mappings of an ordinary small process.
+const few = 60
+
+// smallWrite is row 1.
+func (b *bench) smallWrite() (row, error) {
+	r := row{
+		number: 1, title: "8 bytes",
+		setup: fmt.Sprintf("`Task.Write` of 8 bytes into a target of %d mappings, against loops of the bare calls.", few),
+	}
+	v, err := b.victimWith(nil, "maps %d", few)
+	if err != nil {
+		return r, err
+	}
+	data := make([]byte, 8)
+	write := func() error { return v.task.Write(v.address, data) }
+	direct := pwrite.ProcessVM{PID: v.pid()}
+	contenders := []contender{
+		b.loop("Task.Write", repeat(write)),
+		b.loop("C: process_vm_writev", v.raw.timed("vm %#x 8", v.address)),
+		b.loop("C: PROCMAP_QUERY", v.raw.timed("query %#x", v.address)),
+		b.loop("C: query, write, query", v.raw.timed("checked %#x 8", v.address)),
+		b.loop("Go: process_vm_writev", repeat(func() error {
+			_, err := direct.WriteOnce(v.address, data)
+			return err
+		})),
+		b.loop("C: pwrite on /proc/PID/mem", v.raw.timed("mem %#x 8", v.address)),
+		b.loop("C: memcpy in one process", v.raw.timed("copy 8")),
+	}
+	bareThree, err := goThreeCalls(v, data)
+	if err != nil {
+		return r, err
+	}
+	contenders = append(contenders, b.loop("Go: query, write, query", repeat(bareThree)))
+	if b.tools.has("python3") {
+		contenders = append(contenders, b.loop("Python: ctypes", b.pythonLoop(v)))
+	}
+	all, err := b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	if err != nil {
+		return r, err
+	}
+	r.atMost("8 bytes, time to one raw process_vm_writev", all[0].over(all[1]), 1.65)
+	allocations := testing.AllocsPerRun(1000, func() {
+		if err == nil {
+			err = write()
+		}
+	})
+	r.atMost("8 bytes, allocations", spreadOf([]float64{allocations}), 0)
+	r.fact("Against the bare three calls in C, the least that a checked write can be: %s times.", digits(all[0].over(all[3]).median))
+	r.fact("%s", shares(all[0], all[2], all[1]))
+	return r, err
+}
+
+// shares says what a write of one page is made of: the query that checks, the
+// write, the query that confirms, and all else.
+func shares(ours, query, write series) string {
+	total, q, w := ours.spread().median, query.spread().median, write.spread().median
+	share := func(s float64) string { return fmt.Sprintf("%s (%.0f %%)", seconds(s), 100*s/total) }
+	return fmt.Sprintf("Of its time, by what each call takes in a C loop of its own: the check (PROCMAP_QUERY) %s, process_vm_writev %s, the confirmation (PROCMAP_QUERY again) %s, the rest, which is Go's entry to and return from three system calls and our own code, %s.",
+		share(q), share(w), share(q), share(max(total-2*q-w, 0)))
+}
+
+// goThreeCalls is the floor of a checked write in Go.
+func goThreeCalls(v victim, data []byte) (func() error, error) {
+	maps, err := os.Open("/proc/" + strconv.Itoa(v.pid()) + "/maps")
+	if err != nil {
+		return nil, err
+	}
+	fd, direct := int(maps.Fd()), pwrite.ProcessVM{PID: v.pid()}
+	var q linux.ProcmapQuery
+	query := func() error {
+		q.QueryAddr, q.QueryFlags = v.address, linux.PROCMAP_QUERY_COVERING_OR_NEXT_VMA
+		return linux.QueryProcmap(fd, &q, nil)
+	}
+	return func() error {
+		if err := query(); err != nil {
+			return err
+		}
+		if _, err := direct.WriteOnce(v.address, data); err != nil {
+			return err
+		}
+		err := query()
+		maps.Name() // keeps the file open
+		return err
+	}, nil
+}
+
+// pythonLoop measures inside the interpreter, without its start.
+func (b *bench) pythonLoop(v victim) timed {
+	return func(calls int) (time.Duration, error) {
+		out, err := exec.Command(b.tools.peers["python3"], "peers/write.py", strconv.Itoa(v.pid()), fmt.Sprintf("%#x", v.address), "8", strconv.Itoa(calls)).Output()
+		if err != nil {
+			return 0, err
+		}
+		ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+		return time.Duration(ns), err
+	}
+}
+
+// manyMappings is row 2.
+func (b *bench) manyMappings() (row, error) {
+	r := row{
+		number: 2, title: "8 bytes, many mappings",
+		setup: fmt.Sprintf("As row 1, into targets of %d and of %d mappings.", few, b.size.many),
+	}
+	var contenders []contender
+	for _, count := range []int{b.size.many, few} {
+		v, err := b.victimWith(nil, "maps %d", count)
+		if err != nil {
+			return r, err
+		}
+		data := make([]byte, 8)
+		contenders = append(contenders,
+			b.loop(fmt.Sprintf("Task.Write, %d mappings", count), repeat(func() error { return v.task.Write(v.address, data) })),
+			b.loop(fmt.Sprintf("C: process_vm_writev, %d mappings", count), v.raw.timed("vm %#x 8", v.address)))
+	}
+	all, err := b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	if err != nil {
+		return r, err
+	}
+	r.atMost(fmt.Sprintf("8 bytes, time with %d mappings to that with %d", b.size.many, few), all[0].over(all[2]), 1.1)
+	return r, nil
+}
+
+// textReader is row 3.
+func (b *bench) textReader() (row, error) {
+	r := row{
+		number: 3, title: "8 bytes, through the text of /proc/PID/maps",
+		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapReader(procmaps.Text)`), into a target of %d mappings. The text is read up to the address.", b.size.many),
+	}
+	target, err := b.target()
+	if err != nil {
+		return r, err
+	}
+	ends, err := target.numbers("maps %d", b.size.many)
+	if err != nil {
+		return r, err
+	}
+	text, err := b.task(target, machcompat.WithMapReader(procmaps.Text))
+	if err != nil {
+		return r, err
+	}
+	query, err := b.task(target)
+	if err != nil {
+		return r, err
+	}
+	var contenders []contender
+	data := make([]byte, 8)
+	for i, where := range []string{"near the start", "near the end"} {
+		write := func() error { return text.Write(ends[i], data) }
+		read, calls, err := readBy(write)
+		if err != nil {
+			return r, err
+		}
+		r.fact("A write %s reads %s in %d system calls.", where, byteCount(read), calls)
+		contenders = append(contenders, b.loop("text, "+where, repeat(write)))
+	}
+	contenders = append(contenders, b.loop("PROCMAP_QUERY, near the end", repeat(func() error { return query.Write(ends[1], data) })))
+	_, err = b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	return r, err
+}
+
+// readBy returns how many bytes a call reads in how many system calls: the least
+// of several, because the runtime reads too, to wake itself up.
+func readBy(call func() error) (bytes float64, calls uint64, err error) {
+	self, err := procfs.Self()
+	if err != nil {
+		return 0, 0, err
+	}
+	count := func(call func() error) (procfs.ProcIO, error) {
+		before, err := self.IO()
+		if err != nil {
+			return before, err
+		}
+		if err := call(); err != nil {
+			return before, err
+		}
+		after, err := self.IO()
+		return procfs.ProcIO{RChar: after.RChar - before.RChar, SyscR: after.SyscR - before.SyscR}, err
+	}
+	best := procfs.ProcIO{RChar: 1 << 62}
+	for range 5 {
+		idle, err := count(func() error { return nil })
+		if err != nil {
+			return 0, 0, err
+		}
+		got, err := count(call)
+		if err != nil {
+			return 0, 0, err
+		}
+		if n := got.RChar - min(idle.RChar, got.RChar); n < best.RChar {
+			best = procfs.ProcIO{RChar: n, SyscR: got.SyscR - min(idle.SyscR, got.SyscR)}
+		}
+	}
+	return float64(best.RChar), best.SyscR, nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tiny is a run that only shows that everything can be measured.
+var tiny = size{
+	name: "tiny", round: 100 * time.Microsecond, rounds: 2, longRounds: 1, programs: 1,
+	bulk: []int{1 << 20, 2 << 20}, many: 200, values: []int{10, 1_100}, threads: 3, stops: 3, quiet: time.Millisecond,
+	curves: curveSizes{
+		bytes: []int{1, 4 << 10}, segments: []int{1, 10}, mappings: []int{10, 100}, threads: []int{1, 3}, writers: []int{1, 2},
+	},
+}
+
+func TestRun(t *testing.T) {
+	needCC(t)
+	r, err := runAll(tiny, false, "", io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.rows) != 11 || len(r.curves) != 5 {
+		t.Errorf("%d rows and %d curves; want 11 and 5", len(r.rows), len(r.curves))
+	}
+	for _, row := range r.rows {
+		checkRow(t, row)
+	}
+	directory := t.TempDir()
+	if err := r.write(directory, "notes.md"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(directory, "RESULTS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.curves {
+		checkCurve(t, c)
+		checkXML(t, filepath.Join(directory, c.file+".svg"))
+		if !strings.Contains(string(text), "("+c.file+".svg)") {
+			t.Errorf("RESULTS.md does not show %s.svg", c.file)
+		}
+	}
+}
+
+func checkRow(t *testing.T, r row) {
+	t.Helper()
+	if len(r.groups) == 0 {
+		t.Errorf("row %d has no numbers", r.number)
+	}
+	for _, g := range r.groups {
+		for _, s := range g.series {
+			if len(s.values) == 0 {
+				t.Errorf("row %d, %s, %s: no rounds", r.number, g.title, s.name)
+			}
+			for _, value := range s.values {
+				// The target may not notice a stop that is shorter than its look at the clock.
+				if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 || (value == 0 && r.number != 10) {
+					t.Errorf("row %d, %s, %s: %v", r.number, g.title, s.name, value)
+				}
+			}
+		}
+	}
+	for _, g := range r.goals {
+		if math.IsNaN(g.ratio.median) || math.IsInf(g.ratio.median, 0) {
+			t.Errorf("row %d, %s: %v", r.number, g.what, g.ratio.median)
+		}
+	}
+}
+
+func checkCurve(t *testing.T, c curve) {
+	t.Helper()
+	if len(c.lines) == 0 {
+		t.Errorf("curve of %s has no lines", c.file)
+	}
+	for _, l := range c.lines {
+		if len(l.points) != 2 {
+			t.Errorf("curve of %s, %s: %d points; want 2", c.file, l.name, len(l.points))
+		}
+	}
+}
+
+func checkXML(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	elements := 0
+	for decoder := xml.NewDecoder(file); ; elements++ {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	if elements < 100 {
+		t.Errorf("%s has %d tokens; want a plot", path, elements)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	got := spreadOf([]float64{4, 1, 3, 2})
+	if want := (spread{low: 1, first: 1.75, median: 2.5, third: 3.25, high: 4, count: 4}); got != want {
+		t.Errorf("spreadOf = %v; want %v", got, want)
+	}
+	// The second round was disturbed, for both alike.
+	ours, raw := series{values: []float64{2, 40, 2}}, series{values: []float64{1, 20, 1}}
+	if got := ours.over(raw).median; got != 2 {
+		t.Errorf("over = %v; want 2", got)
+	}
+	if got := ours.timesOver(raw).median; got != 0.5 {
+		t.Errorf("timesOver = %v; want 0.5", got)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for _, test := range []struct{ got, want string }{
+		{seconds(1.5e-9), "1.50 ns"},
+		{seconds(999.9e-9), "1.00 µs"},
+		{seconds(0.0123), "12.3 ms"},
+		{seconds(12), "12.0 s"},
+		{byteCount(1), "1 B"},
+		{byteCount(64 << 20), "64 MiB"},
+		{byteCount(1.5 * 1024), "1.50 KiB"},
+		{digits(0.0012), "0.0012"},
+		{digits(0), "0"},
+		{digits(123.4), "123"},
+	} {
+		if test.got != test.want {
+			t.Errorf("%q; want %q", test.got, test.want)
+		}
+	}
+}
+
+func TestAGapCountsForTheCallThatItLiesIn(t *testing.T) {
+	calls := []moment{{1000, 2000}, {5000, 6000}, {8000, 9000}}
+	gaps := []moment{
+		{900, 1500},  // began before the call
+		{1600, 2100}, // ended after it
+		{3000, 4000}, // the scheduler's
+		{5100, 5200},
+	}
+	got := summarize(calls, gaps)
+	if want := (stillness{call: 1e-6, still: 1e-7, longest: 1e-6}); math.Abs(got.still-want.still) > 1e-12 || math.Abs(got.longest-want.longest) > 1e-12 || got.call != want.call {
+		t.Errorf("summarize = %v; want %v", got, want)
+	}
+}
+
+func TestAMissedGoalIsSaidToBeMissed(t *testing.T) {
+	r := row{number: 1}
+	r.atMost("a", spreadOf([]float64{1.7}), 1.65)
+	r.atLeast("b", spreadOf([]float64{1.7}), 1.5)
+	text := goalTable([]row{r}).String()
+	for _, want := range []string{"| a    | 1.70 ", "at most 1.65 | **missed** |", "at least 1.5 | met        |"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
