@@ -63,11 +63,25 @@ image: build ## build the container image vmwrite from bin/vmwrite
 	docker build --target prebuilt -t vmwrite .
 
 .PHONY: test
-test: lint race cross test-386 ## check everything: lint, all tests with the race detector, other architectures
+test: lint race attack cross test-386 test-bench ## check everything: lint, all tests with the race detector, long attacks, other architectures
 
 .PHONY: race
 race: ## run all tests with the race detector
 	$(GO) test -race -timeout 20m ./...
+
+# SECONDS_EACH and ROUNDS make the attacks longer: test/adversarial/README.md.
+SECONDS_EACH ?= 30
+ROUNDS       ?= 200
+
+.PHONY: attack
+attack: ## run the storms and the kills for longer than go test does
+	$(GO) test -timeout 60m ./test/adversarial -run 'TestMappingStorm|TestNoByteArrives|TestKilledWriter' \
+		-adversarial.seconds $(SECONDS_EACH) -adversarial.rounds $(ROUNDS)
+	$(GO) test -timeout 60m ./test/c -run TestWritersInCInAStorm -adversarial.seconds $(SECONDS_EACH)
+
+.PHONY: test-bench
+test-bench: ## check that the measurements run, with tiny sizes
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: lint
 lint: ## check the format, go vet, staticcheck

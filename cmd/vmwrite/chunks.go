@@ -4,23 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
-	"golang.org/x/sys/unix"
 )
 
 // chunkSize is how much is written between two looks at Ctrl-C and the clock:
-// some ten milliseconds.
-const chunkSize = 32 << 20
+// some ten or twenty milliseconds.
+const chunkSize = 64 << 20
 
 // writeChunks writes the data: in one call when it is short or must be atomic,
 // else in chunks after one check of the whole, with a progress bar, until a
-// signal arrives.
-func (j *job) writeChunks(interrupted <-chan os.Signal) error {
-	if len(j.data) <= chunkSize || j.atomic {
-		return j.withSourceChecked(j.task.Write(j.address, j.data))
+// signal comes.
+func (j *job) writeChunks(interrupted *interruption) error {
+	if j.atomic {
+		return j.writeChunk(interrupted, endsWhenForced, 0, len(j.data))
+	}
+	if len(j.data) <= chunkSize {
+		return j.writeChunk(interrupted, endsSoon, 0, len(j.data))
 	}
 	if err := j.task.Check(j.address, uint64(len(j.data))); err != nil {
 		return err
@@ -28,14 +29,12 @@ func (j *job) writeChunks(interrupted <-chan os.Signal) error {
 	bar := newProgress(j.err, uint64(len(j.data)))
 	defer bar.clear()
 	for done := 0; done < len(j.data); {
-		select {
-		case <-interrupted:
+		if interrupted.came() {
 			return j.failure(j.address+uint64(done), uint64(done), machcompat.KERN_ABORTED, errInterrupted)
-		default:
 		}
 		n := min(chunkSize, len(j.data)-done)
-		if err := j.task.Write(j.address+uint64(done), j.data[done:done+n]); err != nil {
-			return j.withSourceChecked(ofWhole(err, j.address, uint64(len(j.data)), uint64(done)))
+		if err := j.writeChunk(interrupted, endsSoon, done, n); err != nil {
+			return err
 		}
 		done += n
 		bar.show(uint64(done))
@@ -43,12 +42,28 @@ func (j *job) writeChunks(interrupted <-chan os.Signal) error {
 	return nil
 }
 
-// interrupts tells of Ctrl-C and of a request to end, which then no longer end
-// this program at once.
-func interrupts() (signals chan os.Signal, stop func()) {
-	signals = make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
-	return signals, func() { signal.Stop(signals) }
+// writeChunk writes n bytes behind those that are done.
+func (j *job) writeChunk(interrupted *interruption, ends ending, done, n int) error {
+	err := j.make(interrupted, ends, func() error {
+		part := j.data[done : done+n]
+		defer j.source.done(part)
+		return j.task.Write(j.address+uint64(done), part)
+	})
+	if errors.Is(err, errGivenUp) {
+		return j.givenUpAt(uint64(done), err)
+	}
+	return j.withSourceChecked(ofWhole(err, j.address, uint64(len(j.data)), uint64(done)))
+}
+
+// givenUpAt is the error for a write that goes on, of which at least done bytes
+// are written.
+func (j *job) givenUpAt(done uint64, err error) error {
+	if done > 0 {
+		err = fmt.Errorf("%w, but that it is at least %d bytes of %d", err, done, len(j.data))
+	}
+	e := j.failure(j.address+done, done, machcompat.KERN_ABORTED, err)
+	e.Partial, e.Hint = false, givenUpHint
+	return e
 }
 
 // ofWhole makes the error of a chunk, behind done bytes, that of the whole write
@@ -57,7 +72,7 @@ func ofWhole(err error, address, size, done uint64) error {
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
 		e.Address, e.Size = address, size
 		e.Written += done
-		e.Partial = e.Op == "vm_write" && e.Written > 0
+		e.Partial = e.Op == "vm_write" && (e.Written > 0 || len(e.Beyond) > 0)
 	}
 	return err
 }

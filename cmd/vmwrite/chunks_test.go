@@ -28,26 +28,27 @@ func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
 	}
 	target := testtarget.Start(t)
 	base := target.Address("map rw- %d", (size+4095)/4096)
-	data, release, err := readSource(streams{in: strings.NewReader("")}, path)
+	what, err := readSource(streams{in: strings.NewReader("")}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(release)
+	t.Cleanup(what.release)
 	task, err := machcompat.TaskForPID(target.PID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { task.Close() })
-	return &job{
-		writeOptions: &writeOptions{file: path}, streams: streams{out: io.Discard, err: io.Discard},
-		task: task, address: base, data: data,
-	}, target
+	j := &job{
+		writeOptions: &writeOptions{file: path}, address: base, source: what,
+		caller: caller{streams: streams{out: io.Discard, err: io.Discard}, task: task},
+	}
+	t.Cleanup(j.close)
+	return j, target
 }
 
 func TestWriteOfSeveralChunks(t *testing.T) {
 	const size = 2*chunkSize + 5
 	j, target := newJob(t, size)
-	if err := j.writeChunks(nil); err != nil {
+	if err := j.write(); err != nil {
 		t.Fatal(err)
 	}
 	if got := target.Bytes(j.address+size-3, 3); string(got) != "end" {
@@ -57,8 +58,10 @@ func TestWriteOfSeveralChunks(t *testing.T) {
 
 func TestInterruptBetweenChunksSaysWhatWasWritten(t *testing.T) {
 	j, _ := newJob(t, 2*chunkSize)
-	interrupted := make(chan os.Signal, 1)
-	interrupted <- os.Interrupt
+	interrupted := watchSignals()
+	defer interrupted.stop()
+	interrupted.signals <- os.Interrupt
+	<-interrupted.first
 	err := j.writeChunks(interrupted)
 	e, ok := errors.AsType[*machcompat.Error](err)
 	if !ok || e.Code != machcompat.KERN_ABORTED || e.Written != 0 || e.Size != 2*chunkSize {
@@ -73,7 +76,7 @@ func TestGapBehindSeveralChunksIsFoundBeforeTheFirst(t *testing.T) {
 	const size = 2 * chunkSize
 	j, target := newJob(t, size)
 	target.Do("unmap %#x 4096", j.address+size-4096)
-	err := j.writeChunks(nil)
+	err := j.write()
 	e, ok := errors.AsType[*machcompat.Error](err)
 	if !ok || e.Code != machcompat.KERN_INVALID_ADDRESS || e.Partial || e.Fault != j.address+size-4096 {
 		t.Fatalf("the error is %v; want KERN_INVALID_ADDRESS at %#x with nothing written", err, j.address+size-4096)
@@ -88,7 +91,7 @@ func TestFileThatBecomesShorterWhileItIsWritten(t *testing.T) {
 		if err := os.Truncate(j.file, size/2); err != nil {
 			t.Fatal(err)
 		}
-		err := j.writeChunks(nil)
+		err := j.write()
 		if exitStatus(err) != exitFile || !strings.Contains(err.Error(), "has become shorter") {
 			t.Errorf("%d bytes: the error is %v; want status 74 and that the file became shorter", size, err)
 		}
@@ -102,7 +105,7 @@ func TestFileThatBecomesShorterWhileItIsLookedAt(t *testing.T) {
 		"-v":       func(j *job) func() error { return j.describe },
 	} {
 		j, _ := newJob(t, 8192)
-		if err := j.writeChunks(nil); err != nil {
+		if err := j.write(); err != nil {
 			t.Fatal(err)
 		}
 		if err := j.lookAtSource(look(j)); err != nil {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 type copyOptions struct {
@@ -50,10 +52,20 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer task.Close()
-	if err := task.Copy(source, size, destination); err != nil {
+	c := &caller{streams: s, task: task}
+	defer c.close()
+	interrupted := newInterruption()
+	defer interrupted.stop()
+	err = c.make(interrupted, endsSoon, func() error { return task.Copy(source, size, destination) })
+	if errors.Is(err, errGivenUp) {
+		return &machcompat.Error{
+			Op: "vm_copy", PID: task.PID(), Address: destination, Size: size, Fault: destination,
+			Code: machcompat.KERN_ABORTED, Err: err, Hint: givenUpHint,
+		}
+	}
+	if err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: size, Backend: task.Backend().String()},
+	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: &size, Backend: task.Backend().String()},
 		fmt.Sprintf("copied %d bytes from %#x to %#x of process %d", size, source, destination, task.PID()))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -54,8 +55,18 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer task.Close()
-	if err := task.Protect(address, size, false, prot); err != nil {
+	c := &caller{streams: s, task: task}
+	defer c.close()
+	interrupted := newInterruption()
+	defer interrupted.stop()
+	err = c.make(interrupted, endsWhenForced, func() error { return task.Protect(address, size, false, prot) })
+	if errors.Is(err, errGivenUp) {
+		return &machcompat.Error{
+			Op: "vm_protect", PID: task.PID(), Address: address, Size: size, Fault: address,
+			Code: machcompat.KERN_ABORTED, Err: errors.New("interrupted twice, and the call still goes on; whether the protection was changed is not known"),
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Size: size},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
@@ -71,8 +70,8 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer task.Close()
-	r := &reading{readOptions: o, streams: s, task: task, address: address}
+	r := &reading{readOptions: o, caller: caller{streams: s, task: task}, address: address}
+	defer r.close()
 	if o.kind == "" {
 		return r.bytes(size)
 	}
@@ -97,8 +96,7 @@ func (o *readOptions) size(args []string) (uint64, error) {
 // reading is a read whose command line was found right.
 type reading struct {
 	*readOptions
-	streams
-	task    *machcompat.Task
+	caller
 	address uint64
 }
 
@@ -116,7 +114,7 @@ func (r *reading) bytes(size uint64) error {
 	buffer := make([]byte, min(size, readChunk))
 	for done := uint64(0); ; {
 		part := buffer[:min(size-done, readChunk)]
-		n, err := r.task.ReadAt(part, int64(r.address+done))
+		n, err := r.read(part, r.address+done)
 		if err := r.show(r.address+done, part[:n]); err != nil {
 			return err
 		}
@@ -149,7 +147,7 @@ func (r *reading) all(size uint64) ([]byte, error) {
 	var data []byte
 	for done := uint64(0); ; {
 		part := make([]byte, min(size-done, readChunk))
-		n, err := r.task.ReadAt(part, int64(r.address+done))
+		n, err := r.read(part, r.address+done)
 		if err != nil {
 			return nil, ofWhole(err, r.address, size, done)
 		}
@@ -208,7 +206,7 @@ func (r *reading) strings(count uint64) (values []string, data []byte, err error
 			continue
 		}
 		part := make([]byte, step)
-		n, err := r.task.ReadAt(part, int64(r.address)+int64(len(data)))
+		n, err := r.read(part, r.address+uint64(len(data)))
 		// A string may end just before memory that can't be read.
 		if data = append(data, part[:n]...); n == 0 {
 			return nil, nil, err

@@ -16,12 +16,13 @@ type outcome struct {
 	PID        int      `json:"pid"`
 	Address    string   `json:"address"`
 	Size       uint64   `json:"size"`
-	Written    uint64   `json:"written"`
+	Written    *uint64  `json:"written"`     // null when that is not known
 	KernReturn *int32   `json:"kern_return"` // null when the call was not made
 	Name       string   `json:"name"`
 	Message    string   `json:"message"`
 	Backend    string   `json:"backend"`
 	Fault      *faultAt `json:"fault"`
+	Beyond     []extent `json:"beyond,omitempty"` // what was written behind the fault all the same
 	Errno      *string  `json:"errno"`
 	Hint       string   `json:"hint"`
 	Data       string   `json:"data,omitempty"`    // read: the bytes in hex
@@ -35,6 +36,12 @@ type faultAt struct {
 	Mapping *string `json:"mapping"` // its line of /proc/PID/maps, null when nothing is mapped
 }
 
+// extent is a run of bytes.
+type extent struct {
+	Address string `json:"address"`
+	Size    uint64 `json:"size"`
+}
+
 func hexAddress(address uint64) string { return fmt.Sprintf("%#x", address) }
 
 // succeeded fills in what a success has.
@@ -42,12 +49,15 @@ func (o outcome) succeeded(message string) outcome {
 	code := int32(machcompat.KERN_SUCCESS)
 	o.KernReturn, o.Name = &code, machcompat.KERN_SUCCESS.String()
 	o.Message = message
+	if o.Written == nil {
+		o.Written = new(uint64(0))
+	}
 	return o
 }
 
 // outcomeOf is the object for an error.
 func outcomeOf(err error) outcome {
-	o := outcome{Message: err.Error()}
+	o := outcome{Message: err.Error(), Written: new(uint64(0))}
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		name := unix.ErrnoName(errno)
 		o.Errno = &name
@@ -58,8 +68,14 @@ func outcomeOf(err error) outcome {
 		return o
 	}
 	code := int32(e.Code)
-	o.Op, o.PID, o.Size, o.Written = e.Op, e.PID, e.Size, e.Written
+	o.Op, o.PID, o.Size = e.Op, e.PID, e.Size
+	if o.Written = &e.Written; errors.Is(err, errGivenUp) {
+		o.Written = nil
+	}
 	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), e.Hint
+	for _, beyond := range e.Beyond {
+		o.Beyond = append(o.Beyond, extent{hexAddress(beyond.Address), beyond.Size})
+	}
 	if e.Backend != machcompat.Auto {
 		o.Backend = e.Backend.String()
 	}

@@ -4,20 +4,26 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
+// source is what is to be written.
+type source struct {
+	data    []byte
+	mapping *sync.WaitGroup // of those that use data, if it is the mapping of a file
+}
+
 // readSource returns the bytes of a file, "-" for standard input. A regular file
-// is mapped, so that the kernel copies from its page cache to the process. Those
-// bytes must only go to system calls, or be looked at in lookAtSource: touched
-// elsewhere, a file that has become shorter would end this program with SIGBUS.
-func readSource(s streams, name string) (data []byte, release func(), err error) {
-	release = func() {}
+// is mapped, not read, so that its size costs no memory; it may become shorter
+// while it is written from.
+func readSource(s streams, name string) (source, error) {
 	file, isFile := s.in.(*os.File)
 	if name != "-" {
+		var err error
 		if file, err = os.Open(name); err != nil {
-			return nil, release, &fileError{err}
+			return source{}, &fileError{err}
 		}
 		defer file.Close()
 		isFile = true
@@ -27,14 +33,35 @@ func readSource(s streams, name string) (data []byte, release func(), err error)
 			return mapSource(file, size)
 		}
 	}
-	source := s.in
+	from := s.in
 	if name != "-" {
-		source = file
+		from = file
 	}
-	if data, err = io.ReadAll(source); err != nil {
-		return nil, release, &fileError{err}
+	return gather(from)
+}
+
+// gather returns what can be read until its end, which must be known before
+// anything is written. It lies in a file of memory (memfd_create(2)), which grows
+// without being copied and takes a pipe's pages as they are.
+func gather(from io.Reader) (source, error) {
+	fd, err := unix.MemfdCreate("vmwrite", unix.MFD_CLOEXEC)
+	if err != nil {
+		data, err := io.ReadAll(from)
+		if err != nil {
+			return source{}, &fileError{err}
+		}
+		return source{data: data}, nil
 	}
-	return data, release, nil
+	file := os.NewFile(uintptr(fd), "memory")
+	defer file.Close()
+	size, err := io.Copy(file, from)
+	if err != nil {
+		return source{}, &fileError{err}
+	}
+	if size == 0 {
+		return source{}, nil
+	}
+	return mapSource(file, int(size))
 }
 
 // mappableSize returns the size of a regular file that would be read from its
@@ -48,10 +75,26 @@ func mappableSize(file *os.File) (int, bool) {
 	return int(info.Size()), err == nil && at == 0
 }
 
-func mapSource(file *os.File, size int) ([]byte, func(), error) {
+func mapSource(file *os.File, size int) (source, error) {
 	data, err := unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, func() {}, &fileError{fmt.Errorf("map %s: %w", file.Name(), err)}
+		return source{}, &fileError{fmt.Errorf("map %s: %w", file.Name(), err)}
 	}
-	return data, func() { unix.Munmap(data) }, nil
+	return source{data: data, mapping: new(sync.WaitGroup)}, nil
+}
+
+// done lets go of the memory of a part that is written, so that a long file
+// never takes more than two chunks. That takes a tenth of the time of the write,
+// which need not wait for it.
+func (s source) done(part []byte) {
+	if s.mapping != nil {
+		s.mapping.Go(func() { _ = unix.Madvise(part, unix.MADV_DONTNEED) })
+	}
+}
+
+func (s source) release() {
+	if s.mapping != nil {
+		s.mapping.Wait()
+		_ = unix.Munmap(s.data)
+	}
 }

@@ -41,8 +41,8 @@ func runSuspend(s streams, o *suspendOptions) error {
 		return err
 	}
 	defer task.Close()
-	interrupted, stop := interrupts()
-	defer stop()
+	interrupted := watchSignals()
+	defer interrupted.stop()
 	if err := task.Suspend(); err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func runSuspend(s streams, o *suspendOptions) error {
 	select {
 	case <-enter:
 	case <-timeout:
-	case <-interrupted:
+	case <-interrupted.first:
 	}
 	if err := task.Resume(); err != nil {
 		return err

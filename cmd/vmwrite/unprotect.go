@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -37,9 +38,15 @@ func (j *job) confirmUnprotectable() error {
 
 // writeUnprotected makes the memory writable, writes, and puts the protection
 // back.
-func (j *job) writeUnprotected() error {
+func (j *job) writeUnprotected(interrupted *interruption) error {
 	if err := j.confirmUnprotectable(); err != nil {
 		return err
 	}
-	return j.task.WithWritable(j.address, uint64(len(j.data)), j.write)
+	err := j.make(interrupted, endsWhenForced, func() error {
+		return j.task.WithWritable(j.address, uint64(len(j.data)), func() error { return j.writeChunks(interrupted) })
+	})
+	if errors.Is(err, errGivenUp) && !errors.Is(err, machcompat.KERN_ABORTED) {
+		return j.givenUpAt(0, fmt.Errorf("%w, nor whether the protection was put back", err))
+	}
+	return err
 }

@@ -68,10 +68,9 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 // job is a write whose command line was found right.
 type job struct {
 	*writeOptions
-	streams
-	task    *machcompat.Task
+	caller
+	source
 	address uint64
-	data    []byte
 	expect  []byte
 }
 
@@ -97,45 +96,48 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 	if err != nil {
 		return fmt.Errorf("--expect: %w", err)
 	}
-	data, release, err := o.data(s, args[1:], pid)
+	what, err := o.toWrite(s, args[1:], pid)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer what.release()
 	task, err := machcompat.TaskForPID(pid, options...)
 	if err != nil {
 		return err
 	}
-	defer task.Close()
-	j := &job{writeOptions: o, streams: s, task: task, address: address, data: data, expect: expect}
+	j := &job{writeOptions: o, caller: caller{streams: s, task: task}, source: what, address: address, expect: expect}
+	defer j.close()
 	return j.run()
 }
 
-// data returns the bytes to write. They come from one source only.
-func (o *writeOptions) data(s streams, values []string, pid int) (data []byte, release func(), err error) {
-	release = func() {}
+// toWrite returns the bytes to write. They come from one place only.
+func (o *writeOptions) toWrite(s streams, values []string, pid int) (source, error) {
 	if o.file != "" {
 		if o.kind != "" || len(values) > 0 {
-			return nil, release, usagef("write a file (-f) or values, not both")
+			return source{}, usagef("write a file (-f) or values, not both")
 		}
 		return readSource(s, o.file)
 	}
+	data, err := o.encode(values, pid)
+	return source{data: data}, err
+}
+
+// encode returns the bytes of values.
+func (o *writeOptions) encode(values []string, pid int) ([]byte, error) {
 	if len(values) == 0 {
-		return nil, release, usagef("write what? give BYTES in hex, or -t TYPE VALUE, or -f FILE")
+		return nil, usagef("write what? give BYTES in hex, or -t TYPE VALUE, or -f FILE")
 	}
 	order, err := parseEndian(o.endian)
 	if err != nil {
-		return nil, release, err
+		return nil, err
 	}
 	if o.kind == "" {
-		data, err = parseHex(values)
-		return data, release, err
+		return parseHex(values)
 	}
 	if err := checkType(o.kind); err != nil {
-		return nil, release, err
+		return nil, err
 	}
-	data, err = encoding{kind: o.kind, order: order, word: wordSize(pid)}.encode(values)
-	return data, release, err
+	return encoding{kind: o.kind, order: order, word: wordSize(pid)}.encode(values)
 }
 
 func parseEndian(text string) (binary.ByteOrder, error) {
@@ -169,11 +171,7 @@ func (j *job) run() error {
 		}
 		return j.finish(j.summary("would write"), 0)
 	}
-	write := j.write
-	if j.unprotect {
-		write = j.writeUnprotected
-	}
-	if err := write(); err != nil {
+	if err := j.write(); err != nil {
 		return err
 	}
 	if j.verify {
@@ -192,14 +190,13 @@ func (j *job) check() error {
 	return j.task.Check(j.address, uint64(len(j.data)))
 }
 
-// write writes the data. A signal ends this program at once only where it can't
-// leave half of a long write unsaid, or break the promise of --atomic.
+// write writes the data, until a signal comes.
 func (j *job) write() error {
-	if len(j.data) <= chunkSize && !j.atomic {
-		return j.writeChunks(nil)
+	interrupted := newInterruption()
+	defer interrupted.stop()
+	if j.unprotect {
+		return j.writeUnprotected(interrupted)
 	}
-	interrupted, stop := interrupts()
-	defer stop()
 	return j.writeChunks(interrupted)
 }
 
@@ -215,7 +212,7 @@ func (j *job) summary(did string) string {
 func (j *job) finish(message string, written uint64) error {
 	return finish(j.streams, j.json, outcome{
 		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: uint64(len(j.data)),
-		Written: written, Backend: j.task.Backend().String(),
+		Written: &written, Backend: j.task.Backend().String(),
 	}, message)
 }
 
@@ -234,7 +231,7 @@ func (j *job) confirmExpected() error {
 		return nil
 	}
 	found := make([]byte, len(j.expect))
-	if _, err := j.task.ReadAt(found, int64(j.address)); err != nil {
+	if _, err := j.read(found, j.address); err != nil {
 		return err
 	}
 	if !bytes.Equal(found, j.expect) {
@@ -255,8 +252,10 @@ func (j *job) describe() error {
 	}
 	const shown = 16
 	before := make([]byte, min(len(j.data), shown))
-	if _, err := j.task.ReadAt(before, int64(j.address)); err == nil {
+	if _, err := j.read(before, j.address); err == nil {
 		j.notef("before: % x", before)
+	} else if errors.Is(err, errInterrupted) {
+		return err
 	}
 	j.notef("new:    % x", j.data[:len(before)])
 	j.notef("backend: %s", j.task.Backend())
@@ -268,7 +267,7 @@ func (j *job) readBack() error {
 	found := make([]byte, min(len(j.data), 1<<20))
 	for done := 0; done < len(j.data); {
 		part := found[:min(len(found), len(j.data)-done)]
-		if _, err := j.task.ReadAt(part, int64(j.address)+int64(done)); err != nil {
+		if _, err := j.read(part, j.address+uint64(done)); err != nil {
 			return fmt.Errorf("everything was written, but can't be read back: %w", err)
 		}
 		if want := j.data[done : done+len(part)]; !bytes.Equal(part, want) {
@@ -289,5 +288,3 @@ func firstDifference(a, b []byte) int {
 	}
 	return len(a)
 }
-
-var errInterrupted = errors.New("interrupted")

@@ -24,6 +24,7 @@ type limits struct {
 	Files  uint64 // the highest number of open files, when Bound
 	Memory uint64 // bytes of address space above what it has, when Bound
 	Bound  bool
+	Fresh  bool // the runtime has not set its poller up
 
 	Errno  unix.Errno // what the system calls of Refuse answer; 0 kills
 	Refuse []uintptr
@@ -51,7 +52,7 @@ const (
 // tells what came of it.
 func playConfined(p part) {
 	call := confinedCalls[p.Way]
-	if stops := p.Way >= firstStopping; stops {
+	if stops := p.Way >= firstStopping; stops && !p.Limits.Fresh {
 		// A stop needs a timer. The runtime sets its poller up with the first timer
 		// or os.Open, and ends the program when it can't: here it has it, as most
 		// programs do.

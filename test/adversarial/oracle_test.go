@@ -109,6 +109,7 @@ func mustFind(t *testing.T, storm *stormTarget, send func([]machcompat.Segment) 
 func TestNoByteArrivesInAnEpochThatForbidsIt(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
 			storm := startStorm(t, "private", 1)
 			task := taskFor(t, storm.PID, way.options...)
 			w := &stormWriter{storm: storm, first: 0}

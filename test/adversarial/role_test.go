@@ -19,6 +19,7 @@ type part struct {
 	Address uint64
 	Way     int // index of what to do
 	Limits  limits
+	Room    *int // for how many more threads, nil where others see to that
 }
 
 var roles = map[string]func(part){}

@@ -156,6 +156,37 @@ func TestOpenFilesRunOut(t *testing.T) {
 	}
 }
 
+// Attack 7. The same where the runtime has not set its poller up, which takes two
+// files, and which it must not be asked for when there is no room.
+func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		ways   []int
+		writer *syscall.SysProcAttr
+	}{
+		{"calls that stop", []int{firstStopping, firstStopping + 1, firstStopping + 2, firstWithoutWrite, firstWithoutWrite + 1}, nil},
+		{"another user's process", []int{0, firstStopping}, nobody()},
+	} {
+		for _, way := range c.ways {
+			t.Run(c.name+", "+confinedCalls[way].name, func(t *testing.T) {
+				if c.writer != nil {
+					testtarget.NeedRoot(t)
+				}
+				for files := range uint64(16) {
+					target := startPrey(t)
+					p := part{PID: target.PID, Address: target.Address, Way: way, Limits: limits{Bound: true, Fresh: true, Files: files}}
+					result, died := confined(t, p, c.writer)
+					if died != "" || (result.Code != "KERN_FAILURE" && (result.Code != "KERN_SUCCESS" || c.writer != nil)) {
+						t.Errorf("%d files: %+v %s; want KERN_FAILURE, or KERN_SUCCESS where it is allowed", files, result, died)
+					}
+					judgeConfined(t, target, result, way < firstWithoutWrite)
+					target.kill()
+				}
+			})
+		}
+	}
+}
+
 // Attack 7. There is no room for more memory. A Go program may die of it; the
 // target must not.
 func TestMemoryRunsOut(t *testing.T) {

@@ -289,6 +289,7 @@ func TestMappingStorm(t *testing.T) {
 	for _, kind := range []string{"shared", "private"} {
 		for _, way := range ways {
 			t.Run(kind+", "+way.name, func(t *testing.T) {
+				t.Parallel()
 				storm := startStorm(t, kind, 4)
 				task := taskFor(t, storm.PID, way.options...)
 				writers := runStorm(t, storm, storming{send: sender(task), atomic: way.name == "atomic", time: stormTime()})

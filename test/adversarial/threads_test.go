@@ -52,6 +52,7 @@ func TestManyThreads(t *testing.T) {
 	for _, c := range []struct{ kind, count string }{{"wait", "500"}, {"create", "4"}} {
 		for _, call := range stopping {
 			t.Run(c.kind+" "+c.count+", "+call.name, func(t *testing.T) {
+				t.Parallel()
 				target := start(t, exec.Command(testtarget.BuildC(t, "testdata/threads.c"), c.kind, c.count))
 				options := append([]machcompat.Option{machcompat.WithStopTimeout(20 * time.Second)}, call.options...)
 				task := taskFor(t, target.PID, options...)

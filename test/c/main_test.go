@@ -32,7 +32,7 @@ var (
 		if directory, err = os.MkdirTemp("", "vmwrite-c-"); err != nil {
 			return "", err
 		}
-		if err := lookAtSources("../../cmd/libmachcompat", "../../include", "../../internal", "../../pkg", "testdata"); err != nil {
+		if err := lookAtSources("../../cmd/libmachcompat", "../../include", "../../internal", "../../pkg", "testdata", "../adversarial/testdata"); err != nil {
 			return "", err
 		}
 		return directory, runMake("lib", "OUT="+directory)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/test/adversarial/commandline"
+)
+
+var (
+	randomLines = flag.Int("lines", 100000, "how many random command lines are run")
+	randomSeed  = flag.Uint64("lines.seed", 0, "which ones; 0 is others each time")
+)
+
+// Random command lines, run in this process: no panic, no status outside of the
+// contract; nothing is written, and nothing printed, after a usage error; nothing
+// is written after a refusal; --json is one object. test/adversarial does
+// the same with a process for each.
+func TestRandomCommandLines(t *testing.T) {
+	seed := *randomSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-lines.seed %d", seed)
+	file := filepath.Join(t.TempDir(), "bytes")
+	if err := os.WriteFile(file, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := debug.SetGCPercent(1000) // each line makes all commands anew, and leaves little
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	const parts = 4
+	for part := range parts {
+		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
+			t.Parallel()
+			name, target := startNamedTarget(t, part)
+			page := target.Address("layout rw-:1")
+			lines := commandline.New(seed+uint64(part), target.PID, name, page, file)
+			j := &judge{t: t, page: page, seen: map[int]int{}}
+			j.memory = openMemory(t, target.PID)
+			j.before = j.look()
+			for range *randomLines / parts {
+				j.run(lines.Next())
+				if t.Failed() {
+					break
+				}
+			}
+			t.Logf("statuses: %v", j.seen)
+			for _, status := range []int{0, 1, 2, 5, exitUsage, exitFile} {
+				if j.seen[status] == 0 && *randomLines >= 100000 {
+					t.Errorf("no line ended with status %d", status)
+				}
+			}
+			if !bytes.Equal(target.Bytes(page, 4096), j.before) {
+				t.Error("the target sees other bytes in its memory")
+			}
+		})
+	}
+}
+
+// startNamedTarget starts a target whose name no other process has.
+func startNamedTarget(t *testing.T, part int) (name string, target *testtarget.Target) {
+	t.Helper()
+	program, err := os.ReadFile(testtarget.Build(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = fmt.Sprintf("lines-%d-%d", os.Getpid(), part)
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name, testtarget.StartBinary(t, path)
+}
+
+// judge runs command lines and knows what the target's page holds.
+type judge struct {
+	t      *testing.T
+	page   uint64
+	memory *os.File
+	before []byte
+	seen   map[int]int
+}
+
+// openMemory opens a process's memory by another way than the command's.
+func openMemory(t *testing.T, pid int) *os.File {
+	t.Helper()
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { memory.Close() })
+	return memory
+}
+
+func (j *judge) look() []byte {
+	data := make([]byte, 4096)
+	if _, err := j.memory.ReadAt(data, int64(j.page)); err != nil {
+		j.t.Fatal(err)
+	}
+	return data
+}
+
+func (j *judge) run(arguments []string) {
+	var out, trouble bytes.Buffer
+	status := run(arguments, streams{in: strings.NewReader("from standard input"), out: &out, err: &trouble})
+	j.seen[status]++
+	if !slices.Contains(commandline.Statuses, status) || strings.Contains(trouble.String(), "goroutine ") {
+		j.t.Errorf("%q: status %d: %s", arguments, status, trouble.String())
+	}
+	after := j.look()
+	refused := status != 0 && !strings.Contains(trouble.String(), "everything was written")
+	if refused && !bytes.Equal(j.before, after) {
+		j.t.Errorf("%q: status %d, and the process has changed: %s", arguments, status, trouble.String())
+	}
+	asJSON := wantsJSON(arguments)
+	if status == exitUsage && out.Len() > 0 && !asJSON {
+		j.t.Errorf("%q is a usage error, and prints %q", arguments, out.String())
+	}
+	if status != 0 && asJSON {
+		var object map[string]any
+		if err := json.Unmarshal(out.Bytes(), &object); err != nil {
+			j.t.Errorf("%q: status %d: %q is no object: %v", arguments, status, out.String(), err)
+		}
+	}
+	j.before = after
+}
