@@ -76,6 +76,9 @@ type thread struct {
 // can return early while the process is stopped, because the kernel reports
 // the stop to it.
 func Stop(pid int, timeout time.Duration) (*Session, error) {
+	if err := linux.ReadyPoller(); err != nil {
+		return nil, &StopError{TID: pid, Err: err}
+	}
 	deadline := time.Now().Add(timeout)
 	endTurn, err := takeTurn(pid, deadline)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 const RequireVariable = "VMWRITE_TEST_REQUIRE"
 
 // Skip skips the test because what it needs is missing, and says so, unless what
-// is required. The names in use: docker, root, kernel.
+// is required. The names in use: docker, root, kernel, cc, and
+// what a test itself names where a machine either has it or never will.
 func Skip(tb testing.TB, what, reason string) {
 	tb.Helper()
 	if slices.Contains(strings.Split(os.Getenv(RequireVariable), ","), what) {

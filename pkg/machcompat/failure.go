@@ -98,6 +98,9 @@ func (t *Task) explainStop(e *Error) {
 		e.Hint = "a seccomp filter refuses ptrace, so the process can't be stopped; " + waiver
 		return
 	}
+	if linux.ReadyPoller() != nil {
+		return
+	}
 	tracer := tracerOf(t.pid)
 	switch {
 	case t.pid == os.Getpid():

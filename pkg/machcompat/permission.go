@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ import (
 // when there is nothing to say. It reads only, and may be wrong about a process
 // that changes meanwhile.
 func hintFor(pid int, err error) string {
+	if lack := linux.ReadyPoller(); lack != nil {
+		err = lack // no file can be opened to look for the reason
+	}
 	switch {
 	case errors.Is(err, errForeignProc):
 		return hintForForeignProc
