@@ -9,6 +9,8 @@
  *   copy BYTES CALLS               memcpy inside this process
  *   query ADDRESS CALLS            PROCMAP_QUERY
  *   checked ADDRESS BYTES CALLS    PROCMAP_QUERY, process_vm_writev, PROCMAP_QUERY
+ *   lives CALLS                    the read that /proc/PID/pagemap refuses
+ *   confirmed ADDRESS BYTES CALLS  that read, process_vm_writev, that read
  *   addresses COUNT BYTES          followed by COUNT binary 64-bit addresses, for:
  *   batch CALLS                    process_vm_writev with up to 1024 iovecs a call
  *   single CALLS                   process_vm_writev, one call for each address
@@ -18,6 +20,7 @@
  *                                  end of each call; PAUSE us in between
  */
 #include "common.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +35,7 @@
 enum { MOST_IOVECS = 1024 };
 
 static pid_t pid;
-static int maps = -1, memory = -1;
+static int maps = -1, memory = -1, pagemap = -1;
 static struct buffer { char *bytes; size_t size; } source, destination;
 static struct iovec *local, *remote;
 static long addresses, value_size;
@@ -79,7 +82,19 @@ static int open_process(long number)
 	maps = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/%d/mem", pid);
 	memory = open(path, O_RDWR | O_CLOEXEC);
-	return maps >= 0 && memory >= 0;
+	if (pagemap >= 0)
+		close(pagemap);
+	snprintf(path, sizeof path, "/proc/%d/pagemap", pid);
+	pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	return maps >= 0 && memory >= 0 && pagemap >= 0;
+}
+
+/* An entry of the file has 8 bytes: a read of one is refused as long as there is
+ * an address space, and finds the end of the file afterwards. */
+static int lives(void)
+{
+	char c;
+	return pread(pagemap, &c, 1, 0) < 0 && errno == EINVAL;
 }
 
 static int write_vm(uint64_t address, char *data, size_t size)
@@ -261,6 +276,8 @@ static int obey(const char *line)
 		REPEAT(a, write_list(1));
 	if (strcmp(word, "query") == 0)
 		REPEAT(b, query(a));
+	if (strcmp(word, "lives") == 0)
+		REPEAT(a, lives());
 	if (strcmp(word, "stop") == 0)
 		return run_stops(a, b, c, d);
 	if (strcmp(word, "threads") == 0 || strcmp(word, "processes") == 0)
@@ -270,6 +287,8 @@ static int obey(const char *line)
 		REPEAT(c, write_vm(a, data, b));
 	if (strcmp(word, "mem") == 0)
 		REPEAT(c, write_mem(a, data, b));
+	if (strcmp(word, "confirmed") == 0)
+		REPEAT(c, lives() && write_vm(a, data, b) && lives());
 	if (strcmp(word, "checked") == 0)
 		REPEAT(c, query(a) && write_vm(a, data, b) && query(a));
 	if (strcmp(word, "copy") == 0) {

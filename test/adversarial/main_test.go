@@ -22,7 +22,7 @@ import (
 
 var (
 	stormSeconds = flag.Float64("adversarial.seconds", 2, "how long each storm lasts")
-	killRounds   = flag.Int("adversarial.rounds", 100, "how often each kind of writer is killed")
+	killRounds   = flag.Int("adversarial.rounds", 40, "how often each kind of writer is killed")
 )
 
 func stormTime() time.Duration { return time.Duration(*stormSeconds * float64(time.Second)) }
