@@ -120,7 +120,7 @@ func (b *bench) segmentsCurve() (curve, error) {
 func (b *bench) mappingsCurve() (curve, error) {
 	c := curve{
 		file: "mappings", title: "Cost of a write against the mappings of the target", x: "mappings", y: "time of a write", xUnit: plain,
-		setup: "One write of 8 bytes near the end of the address space; through the text also near its start.",
+		setup: "One write of 8 bytes, and one batch of two values of 4, which looks at the map, near the end of the address space; through the text also near its start.",
 	}
 	for _, count := range b.size.curves.mappings {
 		if limit := mostMappings(); count > limit-100 {
@@ -159,8 +159,9 @@ func (b *bench) mappingsPoint(c *curve, count int) error {
 	data := make([]byte, 8)
 	all, err := b.alternate(b.size.rounds,
 		b.loop("Task.Write", repeat(func() error { return query.Write(last, data) })),
-		b.loop("Task.Write, text, near the start", repeat(func() error { return text.Write(first, data) })),
-		b.loop("Task.Write, text, near the end", repeat(func() error { return text.Write(last, data) })),
+		b.loop("batch of two", repeat(pair(query, last))),
+		b.loop("batch of two, text, near the start", repeat(pair(text, first))),
+		b.loop("batch of two, text, near the end", repeat(pair(text, last))),
 		b.loop("C: process_vm_writev", raw.timed("vm %#x 8", last)))
 	if err == nil {
 		c.add(float64(made[2]), all)

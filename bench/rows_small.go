@@ -146,7 +146,7 @@ func (b *bench) manyMappings() (row, error) {
 func (b *bench) textReader() (row, error) {
 	r := row{
 		number: 3, title: "8 bytes, through the text of /proc/PID/maps",
-		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapReader(procmaps.Text)`), into a target of %d mappings. The text is read up to the address.", b.size.many),
+		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapReader(procmaps.Text)`), into a target of %d mappings. A write inside one page does not look at the map. A batch of two values does, up to the address.", b.size.many),
 	}
 	target, err := b.target()
 	if err != nil {
@@ -166,18 +166,30 @@ func (b *bench) textReader() (row, error) {
 	}
 	var contenders []contender
 	data := make([]byte, 8)
-	for i, where := range []string{"near the start", "near the end"} {
-		write := func() error { return text.Write(ends[i], data) }
-		read, calls, err := readBy(write)
+	for _, way := range []struct {
+		name  string
+		write func() error
+	}{
+		{"text, a write near the end", func() error { return text.Write(ends[1], data) }},
+		{"text, a batch of two near the start", pair(text, ends[0])},
+		{"text, a batch of two near the end", pair(text, ends[1])},
+		{"PROCMAP_QUERY, a batch of two near the end", pair(query, ends[1])},
+	} {
+		read, calls, err := readBy(way.write)
 		if err != nil {
 			return r, err
 		}
-		r.fact("A write %s reads %s in %d system calls.", where, byteCount(read), calls)
-		contenders = append(contenders, b.loop("text, "+where, repeat(write)))
+		r.fact("%s: reads %s in %d system calls.", way.name, byteCount(read), calls)
+		contenders = append(contenders, b.loop(way.name, repeat(way.write)))
 	}
-	contenders = append(contenders, b.loop("PROCMAP_QUERY, near the end", repeat(func() error { return query.Write(ends[1], data) })))
-	_, err = b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	_, err = b.measure(&r, b.size.rounds, "time of one call", contenders...)
 	return r, err
+}
+
+// pair writes a batch of two values, which is checked before.
+func pair(task *machcompat.Task, address uint64) func() error {
+	segments := []machcompat.Segment{{Address: address, Data: make([]byte, 4)}, {Address: address + 4, Data: make([]byte, 4)}}
+	return func() error { return task.WriteBatch(segments) }
 }
 
 // readBy returns how many bytes a call reads in how many system calls: the least
