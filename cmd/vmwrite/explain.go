@@ -20,21 +20,24 @@ type explanation struct {
 	Remedy string `json:"remedy"`
 }
 
-// explanations are the exit statuses of this command, in their order.
-var explanations = []explanation{
-	mach(machcompat.KERN_SUCCESS, "every byte was written", "nothing"),
-	mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps"),
-	mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write elsewhere, or have the process change the protection"),
-	mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
-	mach(machcompat.KERN_FAILURE, "no such process, no permission, --expect found other bytes, or --verify did", "do what the hint says"),
-	mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),
-	mach(machcompat.KERN_MEMORY_FAILURE, "the page is on memory that the hardware reports as broken", "the process can't use it either"),
-	mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page can't be had: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
-	mach(machcompat.KERN_ABORTED, "Ctrl-C; the message says how much was written, or that it is not known", "write again, or restore what was there"),
-	mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows none of the ways to write", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
-	{exitUsage, "EX_USAGE", "usage", "the command line is wrong; nothing was done", "see vmwrite COMMAND --help"},
-	{exitBug, "EX_SOFTWARE", "software", "a fault of vmwrite", "report it"},
-	{exitFile, "EX_IOERR", "input or output", "a file of yours, or the output, can't be read or written", "see the message"},
+// explanations returns the exit statuses of this command, in their order. It is
+// a function so that no other command makes the list as it starts.
+func explanations() []explanation {
+	return []explanation{
+		mach(machcompat.KERN_SUCCESS, "every byte was written", "nothing"),
+		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps"),
+		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write elsewhere, or have the process change the protection"),
+		mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
+		mach(machcompat.KERN_FAILURE, "no such process, no permission, --expect found other bytes, or --verify did", "do what the hint says"),
+		mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),
+		mach(machcompat.KERN_MEMORY_FAILURE, "the page is on memory that the hardware reports as broken", "the process can't use it either"),
+		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page can't be had: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
+		mach(machcompat.KERN_ABORTED, "Ctrl-C; the message says how much was written, or that it is not known", "write again, or restore what was there"),
+		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows none of the ways to write", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
+		{exitUsage, "EX_USAGE", "usage", "the command line is wrong; nothing was done", "see vmwrite COMMAND --help"},
+		{exitBug, "EX_SOFTWARE", "software", "a fault of vmwrite", "report it"},
+		{exitFile, "EX_IOERR", "input or output", "a file of yours, or the output, can't be read or written", "see the message"},
+	}
 }
 
 func mach(code machcompat.KernReturn, cause, remedy string) explanation {
@@ -50,13 +53,13 @@ func newExplainCmd(s streams) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
-			for _, e := range explanations {
+			for _, e := range explanations() {
 				names = append(names, e.Name)
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			chosen := explanations
+			chosen := explanations()
 			if len(args) == 1 {
 				one, err := explain(args[0])
 				if err != nil {
@@ -78,7 +81,7 @@ func newExplainCmd(s streams) *cobra.Command {
 // explain finds a code by its number or its name.
 func explain(text string) (explanation, error) {
 	number, numberErr := strconv.ParseInt(text, 0, 32)
-	for _, e := range explanations {
+	for _, e := range explanations() {
 		if strings.EqualFold(e.Name, text) || (numberErr == nil && e.Status == int(number)) {
 			return e, nil
 		}

@@ -16,8 +16,10 @@ const (
 	// may move under the other goroutines.
 	parallelFrom = 16 << 20
 	// parallelChunk is what a thread takes at a time: long against the cost of
-	// taking it, short against the whole.
-	parallelChunk = 2 << 20
+	// taking it, short against the whole. The kernel takes hold of as much at a
+	// time, so that no call ends with a rest. Of 1, 2, 4 and 8 MiB it is the
+	// fastest, by a little.
+	parallelChunk = 4 << 20
 	// maxThreads is how many threads move a segment at most: what a few of them
 	// leave of a memory's bandwidth is not worth the others.
 	maxThreads = 8
