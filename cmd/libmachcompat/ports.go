@@ -37,7 +37,6 @@ func (n portName) generation() uint16 { return uint16(n) }
 type heldTask struct {
 	*machcompat.Task
 	identity string // see processIdentity
-
 }
 
 // slot is a place in the table; it is free when refs is 0.

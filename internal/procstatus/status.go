@@ -123,23 +123,31 @@ func IsKernelThread(pid int) bool {
 
 // All lists the processes that /proc shows, by their number.
 func All() ([]int, error) {
-	directory, err := os.Open("/proc")
+	pids, err := numbersIn("/proc")
+	slices.Sort(pids)
+	return pids, err
+}
+
+// Threads lists the threads of a process, dead ones too. The error is ENOENT or
+// ESRCH when there is no such process, or, with those that were found by then and
+// not nil, when it ends meanwhile.
+func Threads(pid int) ([]int, error) { return numbersIn("/proc/" + strconv.Itoa(pid) + "/task") }
+
+// numbersIn lists the names in a directory that are numbers.
+func numbersIn(path string) ([]int, error) {
+	directory, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer directory.Close()
 	names, err := directory.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
+	numbers := make([]int, 0, len(names))
 	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
+		if number, err := strconv.Atoi(name); err == nil {
+			numbers = append(numbers, number)
 		}
 	}
-	slices.Sort(pids)
-	return pids, nil
+	return numbers, err
 }
 
 // CommandLine returns the arguments of a process, none for a kernel thread and a

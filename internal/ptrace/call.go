@@ -44,6 +44,7 @@ type Borrowed struct {
 	way         *WayBack // nil when it has none
 	frameLength int
 
+	shadowStack bool // known when the filters are
 	filtersRead bool
 	filters     [][]unix.SockFilter // of seccomp, the last installed first
 }

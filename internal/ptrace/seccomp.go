@@ -21,10 +21,12 @@ const (
 )
 
 // readFilters reads the seccomp filters of the thread, which stay what they are
-// while the process is stopped. It fails when they can't be read, which takes
+// while the process is stopped, and notes whether the processor checks where the
+// thread returns to, which the same file says. It fails when they can't be read, which takes
 // CAP_SYS_ADMIN.
 func (b *Borrowed) readFilters() error {
 	status, err := procstatus.ReadThread(b.session.pid, b.tid)
+	b.shadowStack = status.X86Features != ""
 	switch {
 	case err != nil:
 		return b.lost(err)

@@ -2,8 +2,6 @@ package ptrace
 
 import (
 	"errors"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -213,27 +211,18 @@ func reap(pid, tid int) {
 	}
 }
 
-// threadsOf lists the threads of a process, dead ones too.
+// threadsOf lists the threads of a process, dead ones too. Of one that ends
+// meanwhile it lists some.
 func threadsOf(pid int) ([]int, error) {
-	directory, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
-	if errors.Is(err, unix.ENOENT) {
-		return nil, &StopError{TID: pid, Err: unix.ESRCH}
+	tids, err := procstatus.Threads(pid)
+	gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+	switch {
+	case err == nil, gone && tids != nil:
+		return tids, nil
+	case gone:
+		err = unix.ESRCH
 	}
-	if err != nil {
-		return nil, &StopError{TID: pid, Err: err}
-	}
-	defer directory.Close()
-	names, err := directory.Readdirnames(-1)
-	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) {
-		return nil, &StopError{TID: pid, Err: err}
-	}
-	tids := make([]int, 0, len(names))
-	for _, name := range names {
-		if tid, err := strconv.Atoi(name); err == nil {
-			tids = append(tids, tid)
-		}
-	}
-	return tids, nil
+	return nil, &StopError{TID: pid, Err: err}
 }
 
 // isDead reports whether a thread has ended, though it may still be listed: a

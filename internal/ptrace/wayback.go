@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
-	"github.com/vmwrite/vmwrite/internal/procstatus"
 )
 
 // WayBack is what a borrowed thread needs to become by itself what it was, if
@@ -42,11 +41,14 @@ func (b *Borrowed) SetWayBack(way WayBack) (err error) {
 }
 
 func (b *Borrowed) setWayBack(way WayBack) error {
-	if b.taken || b.ABI.layFrame == nil || b.hasShadowStack() {
+	if b.taken || b.ABI.layFrame == nil {
 		return ErrNoWayBack
 	}
 	if err := b.confirmAllowed(way.SignalReturn, b.ABI.signalReturn, [6]uint64{}); err != nil {
 		return err
+	}
+	if b.shadowStack {
+		return ErrNoWayBack
 	}
 	b.way = &way
 	if err := b.take(); err != nil {
@@ -85,13 +87,6 @@ func (b *Borrowed) frame() ([]byte, bool) {
 		return nil, false
 	}
 	return b.ABI.layFrame(&b.saved, b.mask, *b.way, state[:n])
-}
-
-// hasShadowStack reports whether the processor checks where the thread returns
-// to, or may do so.
-func (b *Borrowed) hasShadowStack() bool {
-	status, err := procstatus.ReadThread(b.session.pid, b.tid)
-	return err != nil || status.X86Features != ""
 }
 
 // sweep removes the frame.
