@@ -1,13 +1,12 @@
 package pwrite
 
 import (
-	"io"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -43,11 +42,10 @@ func (e *beyondError) Unwrap() error { return e.errno }
 
 // parallel is one run of bytes that several threads move, chunk by chunk.
 type parallel struct {
-	pid       int
+	backend   ProcessVM
 	direction direction
 	address   uint64
-	local     uintptr
-	size      int
+	data      []byte
 
 	next   atomic.Int64 // the next chunk to be taken
 	failed atomic.Bool  // no further chunk is taken
@@ -72,7 +70,7 @@ func threadsFor(size int) int {
 // were moved, and the errno of the next one.
 func (b ProcessVM) moveParallel(d direction, address uint64, data []byte, threads int) (int, error) {
 	p := &parallel{
-		pid: b.PID, direction: d, address: address, local: linux.AddressOf(data), size: len(data),
+		backend: b, direction: d, address: address, data: linux.Hide(data),
 		chunks: make([]chunk, (len(data)+parallelChunk-1)/parallelChunk),
 	}
 	var group sync.WaitGroup
@@ -101,24 +99,19 @@ func (p *parallel) work() {
 // bounds returns where a chunk lies in the run.
 func (p *parallel) bounds(i int) (start, end int) {
 	start = i * parallelChunk
-	return start, min(start+parallelChunk, p.size)
+	return start, min(start+parallelChunk, len(p.data))
 }
 
-// move moves the bytes of a chunk, as far as it can be.
-func (p *parallel) move(i int) (c chunk) {
+// move moves the bytes of a chunk, as far as it can be: they are too few to be
+// moved by several threads again.
+func (p *parallel) move(i int) chunk {
 	start, end := p.bounds(i)
-	for c.err == nil && start+c.moved < end {
-		at := start + c.moved
-		n, err := linux.ProcessVM(p.direction == writing, p.pid, p.address+uint64(at), p.local+uintptr(at), end-at)
-		switch {
-		case err == unix.EINTR:
-		case err == nil && n == 0:
-			c.err = io.ErrNoProgress
-		default:
-			c.moved, c.err = c.moved+max(n, 0), err
-		}
+	segments := []Segment{{Address: p.address + uint64(start), Data: p.data[start:end]}}
+	place, err := p.backend.transfer(p.direction, segments)
+	if e, ok := errors.AsType[*TransferError](err); ok {
+		err = e.Err
 	}
-	return c
+	return chunk{moved: int(place.Moved(segments)), err: err}
 }
 
 // result says how far the bytes were moved without a gap, and names what lies

@@ -25,17 +25,21 @@ var _ Backend = ProcessVM{}
 // Write writes the segments. The error wraps an errno of process_vm_writev(2),
 // or EOVERFLOW for a segment whose end this machine's word can't hold.
 func (b ProcessVM) Write(segments []Segment) (Position, error) {
-	return transfer("process_vm_writev", segments, func(p Position) (int, error) {
-		return b.move(writing, segments, p)
-	})
+	return b.transfer(writing, segments)
 }
 
 // Read fills the segments. The error wraps an errno of process_vm_readv(2), or
 // EOVERFLOW for a segment whose end this machine's word can't hold.
 func (b ProcessVM) Read(segments []Segment) (Position, error) {
-	return transfer("process_vm_readv", segments, func(p Position) (int, error) {
-		return b.move(reading, segments, p)
-	})
+	return b.transfer(reading, segments)
+}
+
+func (b ProcessVM) transfer(d direction, segments []Segment) (Position, error) {
+	call := "process_vm_readv"
+	if d == writing {
+		call = "process_vm_writev"
+	}
+	return transfer(call, segments, func(p Position) (int, error) { return b.move(d, segments, p) })
 }
 
 // WriteOnce makes one call for one run of bytes, and returns how many of them it
