@@ -34,7 +34,7 @@ func startProgram(t *testing.T, name string, arguments ...string) (pid int) {
 	return cmd.Process.Pid
 }
 
-func TestAThreadThatIsInNoSystemCallIsBorrowedIfThereIsNoOther(t *testing.T) {
+func TestBorrowOfAThreadThatOnlyComputes(t *testing.T) {
 	pid := startProgram(t, "sh", "-c", "read x; echo $x; while :; do :; done")
 	waitFor(t, "the shell to leave its system calls", func() bool {
 		session := mustStop(t, pid)

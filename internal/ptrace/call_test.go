@@ -189,7 +189,7 @@ func TestAThreadThatWasBorrowedIsGivenBackAsItWas(t *testing.T) {
 	wantRunning(t, target)
 }
 
-func TestSignalsThatComeWhileAThreadIsBorrowedArriveAfterwards(t *testing.T) {
+func TestSignalsDuringALoanArriveAfterwards(t *testing.T) {
 	target := signalTarget(t)
 	session := mustStop(t, target.PID)
 	c := borrow(t, session)
@@ -203,7 +203,7 @@ func TestSignalsThatComeWhileAThreadIsBorrowedArriveAfterwards(t *testing.T) {
 	wantRunning(t, target)
 }
 
-func TestAStopThatComesWhileAThreadIsBorrowedHoldsAfterwards(t *testing.T) {
+func TestAStopDuringALoanHoldsAfterwards(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		target := testtarget.Start(t)
 		target.Do("threads 5")
@@ -271,7 +271,7 @@ func TestNoThreadIsBorrowedThatHasASignalOnItsWay(t *testing.T) {
 	wantFree(t, target.PID)
 }
 
-func TestACallThatAFilterOfTheProcessWouldActOnIsNotMade(t *testing.T) {
+func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
 	testtarget.NeedRoot(t) // to read the filter
 	for _, action := range []string{"kill", "refuse"} {
 		target := testtarget.Start(t)

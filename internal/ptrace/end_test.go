@@ -27,7 +27,7 @@ func wantOnlyTheZombie(t *testing.T, target *testtarget.Target) {
 	}
 }
 
-func TestAProcessThatIsKilledWhileItIsStoppedLeavesNothing(t *testing.T) {
+func TestKillDuringTheStopLeavesNothing(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 20")
 	session := mustStop(t, target.PID)
@@ -36,7 +36,7 @@ func TestAProcessThatIsKilledWhileItIsStoppedLeavesNothing(t *testing.T) {
 	wantOnlyTheZombie(t, target)
 }
 
-func TestAProcessThatEndsWhileItIsBeingStoppedLeavesNothing(t *testing.T) {
+func TestKillBeforeTheStopLeavesNothing(t *testing.T) {
 	for i := range 40 {
 		target := testtarget.Start(t)
 		target.Do("threads 20")
@@ -63,7 +63,7 @@ func TestAProcessThatEndsWhileItIsBeingStoppedLeavesNothing(t *testing.T) {
 
 // A thread that runs another program ends the others and waits for their tracer
 // to notice, under a lock that the tracer needs for the next one.
-func TestAProcessThatRunsAnotherProgramMeanwhileIsStoppedOrRunsOn(t *testing.T) {
+func TestStopOfAProcessThatRunsAnotherProgram(t *testing.T) {
 	target := testtarget.Start(t)
 	for range 40 {
 		target.Do("threads 20")
@@ -87,7 +87,7 @@ func TestAProcessThatRunsAnotherProgramMeanwhileIsStoppedOrRunsOn(t *testing.T) 
 	wantRunning(t, target)
 }
 
-func TestAProcessWhoseFirstThreadHasEndedIsStoppedAllTheSame(t *testing.T) {
+func TestStopOfAProcessWithoutItsFirstThread(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("endfirst")
 	target.Do("threads 5")
@@ -153,7 +153,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 	wantRunning(t, target)
 }
 
-func TestAThreadThatWaitsForTheChildOfAVforkIsATimeout(t *testing.T) {
+func TestStopOfAVforkParentTimesOut(t *testing.T) {
 	target := testtarget.Start(t) // whose runtime has threads enough
 	target.Do("vfork")
 	var waiting int

@@ -35,7 +35,7 @@ func signalTarget(t *testing.T) *testtarget.Target {
 	return target
 }
 
-func TestASignalThatComesDuringTheStopIsDeliveredAfterIt(t *testing.T) {
+func TestASignalDuringTheStopArrivesAfterIt(t *testing.T) {
 	target := signalTarget(t)
 	session := mustStop(t, target.PID)
 	send(t, target.PID, unix.SIGUSR1)
@@ -87,7 +87,7 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 	}
 }
 
-func TestASignalThatTheStopHoldsBackIsDeliveredWithResume(t *testing.T) {
+func TestASignalThatTheStopHoldsBackArrives(t *testing.T) {
 	target := signalTarget(t)
 	runtime.LockOSThread() // for good, so that the thread ends with the test, and its tracing
 	session, err := seizeInDelivery(target.PID, unix.SIGUSR1)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestStopStopsEveryThreadAndResumeLetsEachGoOn(t *testing.T) {
+func TestStopAndResumeOfEveryThread(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 50")
 	session := mustStop(t, target.PID)
@@ -37,7 +37,7 @@ func TestABusyProcessCanBeStoppedAgainAndAgain(t *testing.T) {
 	wantRunning(t, target)
 }
 
-func TestThreadsThatAreCreatedMeanwhileAreStoppedToo(t *testing.T) {
+func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("churn 4")
 	for range 300 {

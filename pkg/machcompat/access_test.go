@@ -105,7 +105,7 @@ func TestCheckSaysWhatAWriteWould(t *testing.T) {
 
 // The target's threads are stopped for a write through /proc/PID/mem, and can't
 // be when someone else traces them.
-func TestWriteThroughMemOfATracedProcessIsRefusedWithTheTracersName(t *testing.T) {
+func TestProcMemWriteToATracedProcess(t *testing.T) {
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:1")
 	before := target.Bytes(base, 4)

@@ -272,7 +272,7 @@ func TestCopyOfOverlappingRanges(t *testing.T) {
 	}
 }
 
-func TestRegionPastTheLastIsKERN_INVALID_ADDRESSAndLeavesTheOutputsAlone(t *testing.T) {
+func TestRegionPastTheLastOne(t *testing.T) {
 	task := taskFor(t, testtarget.Start(t).PID)
 	address, size := machcompat.MachVMAddress(1<<63), uint64(77)
 	if _, code := machcompat.MachVMRegion(task, &address, &size); code != machcompat.KERN_INVALID_ADDRESS || address != 1<<63 || size != 77 {

@@ -39,7 +39,7 @@ func TestWholeWriteIntoAnotherAddressSpaceIsNoSuccess(t *testing.T) {
 // Code is written through /proc/PID/mem where process_vm_writev would leave the
 // old instructions in the cache. The choice is made by the architecture; the way
 // that follows from it is the same on each.
-func TestCodeIsWrittenThroughMemWhereTheInstructionCacheNeedsIt(t *testing.T) {
+func TestCodeIsWrittenThroughMemForTheCache(t *testing.T) {
 	defer func(before bool) { processVMLeavesStaleCode = before }(processVMLeavesStaleCode)
 	processVMLeavesStaleCode = true
 	target := testtarget.Start(t)

@@ -145,7 +145,7 @@ func otherThread(t *testing.T, pid int) int {
 	return 0
 }
 
-func TestOptionsThatContradictEachOtherAreKERN_INVALID_ARGUMENT(t *testing.T) {
+func TestOptionsThatContradictEachOther(t *testing.T) {
 	_, err := machcompat.TaskForPID(os.Getpid(), machcompat.Atomic(), machcompat.WithStop(machcompat.StopNever))
 	wantError(t, err, machcompat.KERN_INVALID_ARGUMENT)
 }

@@ -79,7 +79,7 @@ func (s sandbox) run(t *testing.T, credential *syscall.Credential) (result sandb
 	return result
 }
 
-func TestTaskOfAnotherUserIsRefusedWithTheRuleThatRefused(t *testing.T) {
+func TestTaskOfAnotherUserIsRefusedWithTheRule(t *testing.T) {
 	testtarget.NeedRoot(t)
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:1")

@@ -126,7 +126,7 @@ func TestWriteToOddMemory(t *testing.T) {
 	})
 }
 
-func TestAtomicWritePutsBackWhatItWroteWhenAPageCanNotBeHad(t *testing.T) {
+func TestAtomicWritePutsBackWhatItWrote(t *testing.T) {
 	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, append(options, machcompat.Atomic())...)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestManyWalksAtOnceOverOneMapsEachSeeTheWholeList(t *testing.T) {
+func TestManyWalksAtOnceSeeTheWholeList(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("split 3000")
 	freeze(t, target.PID)
@@ -69,7 +69,7 @@ func TestCallsInsideAWalkDoNotDisturbIt(t *testing.T) {
 
 // A walk tells each mapping as it was at some moment, so those that never
 // change are told whole and once whatever comes and goes beside them.
-func TestMappingsThatStayAreSeenWhileOthersComeAndGo(t *testing.T) {
+func TestWalksSeeWhatStaysWhileOthersComeAndGo(t *testing.T) {
 	// Every other page of a quarter is unmapped and mapped again all the time,
 	// which makes text appear and vanish before the quarters that stay.
 	const pages, quarter = 2000, 500

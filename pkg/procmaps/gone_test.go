@@ -75,7 +75,7 @@ func TestEveryCallAfterTheEndIsErrGone(t *testing.T) {
 	})
 }
 
-func TestAWalkUnderWayAtTheEndIsErrGoneAndNoShorterList(t *testing.T) {
+func TestAWalkUnderWayAtTheEndIsErrGone(t *testing.T) {
 	eachEnding(t, func(t *testing.T, reader procmaps.Reader, end func(*testing.T, *testtarget.Target)) {
 		for _, after := range []int{1, 1000, 3500} {
 			target := testtarget.Start(t)

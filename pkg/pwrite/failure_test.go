@@ -79,7 +79,7 @@ var brokenTransfers = []struct {
 	}, pwrite.Position{Segment: 1, Offset: 4*page - 10}},
 }
 
-func TestABrokenWriteMovesAllBytesBeforeTheFaultAndNoneBehind(t *testing.T) {
+func TestABrokenWriteEndsAtTheFault(t *testing.T) {
 	target := testtarget.Start(t)
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestABrokenWriteMovesAllBytesBeforeTheFaultAndNoneBehind(t *testing.T) {
 	}
 }
 
-func TestABrokenReadFillsAllBeforeTheFaultAndNothingBehind(t *testing.T) {
+func TestABrokenReadEndsAtTheFault(t *testing.T) {
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:4")
 	there := target.Bytes(base, 4*page)
@@ -180,7 +180,7 @@ func TestProcMemWritesWhatTheTargetItselfCouldNot(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatNoProcessHasIsAFaultAtThatAddress(t *testing.T) {
+func TestAddressesThatNoProcessHas(t *testing.T) {
 	target := testtarget.Start(t)
 	for _, address := range []uint64{0, 1<<63 - page, 1<<63 - 1, 1 << 63, 0xffffffffff600000, math.MaxUint64 - 7, math.MaxUint64} {
 		for _, backend := range backends {
@@ -206,7 +206,7 @@ func TestAnAddressThatNoProcessHasIsAFaultAtThatAddress(t *testing.T) {
 	}
 }
 
-func TestPagesThatTheMapCallsWritableAndThatCannotBeHad(t *testing.T) {
+func TestWritablePagesThatCannotBeFaultedIn(t *testing.T) {
 	target := testtarget.Start(t)
 	file := t.TempDir() + "/half"
 	for _, backend := range backends {

@@ -24,7 +24,7 @@ func (s *script) move(places *[]Position) func(Position) (int, error) {
 	}
 }
 
-func TestTransferGoesOnFromTheFirstByteThatIsMissing(t *testing.T) {
+func TestTransferGoesOnFromTheFirstMissingByte(t *testing.T) {
 	segments := []Segment{{Address: 0x1000, Data: make([]byte, 10)}, {}, {Address: 0x2000, Data: make([]byte, 5)}, {}}
 	tests := []struct {
 		name   string

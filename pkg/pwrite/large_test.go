@@ -82,7 +82,7 @@ func TestMoreBytesThanOneCallMoves(t *testing.T) {
 	}
 }
 
-func TestALargeReadStopsAtTheFirstByteThatIsMissing(t *testing.T) {
+func TestALargeReadStopsAtTheFault(t *testing.T) {
 	if strconv.IntSize < 64 {
 		testtarget.Skip(t, "64bit", "no address space of 32 bits holds it")
 	}

@@ -117,7 +117,7 @@ func TestAHoleBeforeSeveralThreads(t *testing.T) {
 	}
 }
 
-func TestALargeReadBySeveralThreadsStopsAtTheFirstByteThatIsMissing(t *testing.T) {
+func TestAReadBySeveralThreadsStopsAtTheFault(t *testing.T) {
 	several(t)
 	target := testtarget.Start(t)
 	base := target.Address("map rw- %d", 64*mebi/page)

@@ -221,7 +221,7 @@ func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
 }
 
 // Attack 8. As many mappings as a process may have by default, all in one range.
-func TestSixtyFiveThousandMappings(t *testing.T) {
+func TestAsManyMappingsAsAProcessMayHave(t *testing.T) {
 	target := testtarget.Start(t)
 	const count = 65000
 	answer := target.Try("split %d", count)

@@ -289,7 +289,7 @@ func takePID(t *testing.T, target *program) *program {
 
 // Attack 3. A Task of a process whose pid was given away never touches the
 // newcomer, whatever is asked of it.
-func TestTaskNeverGoesOverToTheNextProcessOfItsPID(t *testing.T) {
+func TestTaskNeverReachesTheNextProcessOfItsPID(t *testing.T) {
 	if !inPIDNamespace(t) {
 		return
 	}

@@ -243,7 +243,7 @@ func seenByAThread(t *testing.T, pid int, address uint64, size int) string {
 	return ""
 }
 
-func TestForcedProcessVMDoesNotFindAProcessWhoseFirstThreadHasEnded(t *testing.T) {
+func TestForcedProcessVMWithoutTheFirstThread(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("endfirst")
 	waitForState(t, target.PID, "Z")

@@ -26,7 +26,7 @@ func TestEachCallReturnsWhatItsHeaderSays(t *testing.T) {
 }
 
 // Every call of the library stands in a program of testdata/calls.
-func TestNoCallIsWithoutAProgram(t *testing.T) {
+func TestEachCallHasAProgram(t *testing.T) {
 	var all strings.Builder
 	sources, _ := filepath.Glob("testdata/calls/*.c")
 	for _, source := range sources {

@@ -73,7 +73,7 @@ func (v *victim) state() string {
 	return v.line()
 }
 
-func TestATrainerForMacOSFindsAndChangesAValue(t *testing.T) {
+func TestTrainerForMacOSFindsAndChangesAValue(t *testing.T) {
 	for _, l := range []language{c99, cxx} {
 		t.Run(l.name, func(t *testing.T) {
 			v := startVictim(t)
@@ -88,7 +88,7 @@ func TestATrainerForMacOSFindsAndChangesAValue(t *testing.T) {
 	}
 }
 
-func TestAPatcherForMacOSChangesCodeAndLeavesTheFileAlone(t *testing.T) {
+func TestPatcherForMacOSChangesCodeButNoFile(t *testing.T) {
 	for _, l := range []language{c99, cxx} {
 		t.Run(l.name, func(t *testing.T) {
 			v := startVictim(t)

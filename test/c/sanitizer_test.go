@@ -66,7 +66,7 @@ func watchedPrograms() []string {
 
 func nameOf(source string) string { return strings.TrimSuffix(filepath.Base(source), ".c") }
 
-func TestTheAddressSanitizerSeesIntoTheLibrary(t *testing.T) {
+func TestSanitizersSeeIntoTheLibrary(t *testing.T) {
 	needSanitizer(t)
 	program := compile(t, sanitized, "testdata/programs/overrun.c")
 	target, base := startTarget(t)

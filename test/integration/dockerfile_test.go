@@ -42,7 +42,7 @@ func needPrebuilt(t testing.TB) string {
 	return id
 }
 
-func TestTheImageHoldsOneProgramThatRunsWithoutRights(t *testing.T) {
+func TestTheImageHoldsOneProgramWithoutRights(t *testing.T) {
 	id := needPrebuilt(t)
 	const format = "{{.Config.User}} {{.Config.Entrypoint}} {{.Config.Cmd}} {{len .RootFS.Layers}}"
 	if got, want := mustDocker(t, "image", "inspect", "--format", format, id), "65532:65532 [/vmwrite] [] 1"; got != want {
