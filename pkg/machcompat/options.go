@@ -105,7 +105,7 @@ func WithStop(p StopPolicy) Option { return func(s *settings) { s.stop = p } }
 
 // DefaultStopTimeout is how long a write waits for the target's threads to stop
 // before it gives up, unless [WithStopTimeout] says otherwise.
-const DefaultStopTimeout = 2 * time.Second
+const DefaultStopTimeout = 10 * time.Second
 
 // WithStopTimeout sets how long a write waits for the target's threads to stop.
 // A thread that waits for a disk, or for the child of a vfork, can't be stopped.
