@@ -2,7 +2,6 @@
 GO      ?= go
 PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
-export CGO_ENABLED ?= 1
 
 # The command is one static file.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath
@@ -11,7 +10,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: build ## build the command and show it at work
@@ -62,26 +61,17 @@ install-lib: lib
 image: build ## build the container image vmwrite from bin/vmwrite
 	docker build --target prebuilt -t vmwrite .
 
+# Each runs in a directory for the programs that the packages share: test/run. No
+# machine is so slow that it reaches the time limit: only what hangs does.
+RUN_TESTS := test/run $(GO) test -count=1 -timeout 60m
+PACKAGES  := ./test/... ./cmd/... ./pkg/... ./internal/...
+
 .PHONY: test
-test: lint race attack cross test-386 test-bench ## check everything: lint, all tests with the race detector, long attacks, other architectures
+test: build ## build, and run every test once
+	@$(RUN_TESTS) -vet=off $(PACKAGES)
 
-.PHONY: race
-race: ## run all tests with the race detector
-	$(GO) test -race -timeout 20m ./...
-
-# SECONDS_EACH and ROUNDS make the attacks longer: test/adversarial/README.md.
-SECONDS_EACH ?= 30
-ROUNDS       ?= 200
-
-.PHONY: attack
-attack: ## run the storms and the kills for longer than go test does
-	$(GO) test -timeout 60m ./test/adversarial -run 'TestMappingStorm|TestNoByteArrives|TestKilledWriter' \
-		-adversarial.seconds $(SECONDS_EACH) -adversarial.rounds $(ROUNDS)
-	$(GO) test -timeout 60m ./test/c -run TestWritersInCInAStorm -adversarial.seconds $(SECONDS_EACH)
-
-.PHONY: test-bench
-test-bench: ## check that the measurements run, with tiny sizes
-	cd bench && $(GO) vet ./... && $(GO) test ./...
+.PHONY: check
+check: test lint test-race test-full cross test-386 test-bench ## all that CI checks
 
 .PHONY: lint
 lint: ## check the format, go vet, staticcheck
@@ -89,6 +79,21 @@ lint: ## check the format, go vet, staticcheck
 	if [ -n "$$unformatted" ]; then echo "gofmt -s: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+.PHONY: test-race
+test-race: ## run every test once with the race detector
+	$(RUN_TESTS) -race -vet=off $(PACKAGES)
+
+# EFFORT=long gives each storm and each kind of kill 2 minutes instead of 10 seconds.
+EFFORT ?= ci
+
+.PHONY: test-full
+test-full: ## run every case of every test at its full size, storms and kills at length
+	VMWRITE_TEST_EFFORT=$(EFFORT) $(RUN_TESTS) -vet=off $(PACKAGES)
+
+.PHONY: integration
+integration: ## run all tests in containers
+	VMWRITE_TEST_EFFORT=$(EFFORT) $(RUN_TESTS) ./test/integration
 
 .PHONY: cross
 cross: ## build and vet for every architecture
@@ -98,11 +103,17 @@ cross: ## build and vet for every architecture
 	done
 
 .PHONY: test-386
-test-386: ## run the parsers' and the library's tests as a 32-bit program, on amd64
-	@if [ "$$($(GO) env GOHOSTARCH)" = amd64 ]; then \
-		GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./pkg/... && \
-		GOARCH=386 CGO_ENABLED=0 $(GO) test ./cmd/vmwrite -run 'Parse|Encod|Fuzz|Numbers'; \
-	else echo "skipped: 32-bit programs run on amd64 only"; fi
+test-386: export GOARCH := 386
+test-386: export CGO_ENABLED := 0
+test-386: ## run the library's tests, and those of the command's parsers, as a 32-bit program
+	@if $(GO) run ./internal/testtarget/target </dev/null >/dev/null 2>&1; then \
+		$(RUN_TESTS) -vet=off ./pkg/... && \
+		$(RUN_TESTS) -vet=off ./cmd/vmwrite -run 'Parse|Encod|Fuzz|Numbers'; \
+	else echo "skipped: this machine does not run 32-bit programs"; fi
+
+.PHONY: test-bench
+test-bench: ## check that the measurements run, with tiny sizes
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for FUZZTIME each

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -19,7 +18,7 @@ func TestMain(m *testing.M) {
 // newBench returns a bench that can start targets and nothing else.
 func newBench(tb testing.TB) *bench {
 	tb.Helper()
-	needCC(tb)
+	testtarget.Need(tb, "cc")
 	b := &bench{ctx: context.Background(), directory: tb.TempDir()}
 	tb.Cleanup(b.close)
 	b.tools.directory, b.tools.cc = b.directory, "cc"
@@ -31,11 +30,4 @@ func newBench(tb testing.TB) *bench {
 		}
 	}
 	return b
-}
-
-func needCC(tb testing.TB) {
-	tb.Helper()
-	if _, err := exec.LookPath("cc"); err != nil {
-		testtarget.Skip(tb, "cc", "no C compiler")
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
 // tiny is a run that only shows that everything can be measured.
@@ -22,7 +24,7 @@ var tiny = size{
 }
 
 func TestRun(t *testing.T) {
-	needCC(t)
+	testtarget.Need(t, "cc")
 	r, err := runAll(tiny, false, "", io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -14,18 +14,13 @@ import (
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
-	"github.com/vmwrite/vmwrite/test/adversarial/commandline"
 )
 
-var (
-	randomLines = flag.Int("lines", 100000, "how many random command lines are run")
-	randomSeed  = flag.Uint64("lines.seed", 0, "which ones; 0 is others each time")
-)
+var randomSeed = flag.Uint64("lines.seed", 0, "which random command lines are run; 0 is others each time")
 
 // Random command lines, run in this process: no panic, no status outside of the
 // contract; nothing is written, and nothing printed, after a usage error; nothing
-// is written after a refusal; --json is one object. test/adversarial does
-// the same with a process for each.
+// is written after a refusal; --json is one object.
 func TestRandomCommandLines(t *testing.T) {
 	seed := *randomSeed
 	if seed == 0 {
@@ -44,19 +39,19 @@ func TestRandomCommandLines(t *testing.T) {
 			t.Parallel()
 			name, target := startNamedTarget(t, part)
 			page := target.Address("layout rw-:1")
-			lines := commandline.New(seed+uint64(part), target.PID, name, page, file)
+			lines := newRandomLines(seed+uint64(part), target.PID, name, page, file)
 			j := &judge{t: t, page: page, seen: map[int]int{}}
 			j.memory = openMemory(t, target.PID)
 			j.before = j.look()
-			for range *randomLines / parts {
-				j.run(lines.Next())
+			for range testtarget.Rounds(testtarget.Sized(2000, 100000) / parts) {
+				j.run(lines.next())
 				if t.Failed() {
 					break
 				}
 			}
 			t.Logf("statuses: %v", j.seen)
 			for _, status := range []int{0, 1, 2, 5, exitUsage, exitFile} {
-				if j.seen[status] == 0 && *randomLines >= 100000 {
+				if j.seen[status] == 0 && testtarget.Full() {
 					t.Errorf("no line ended with status %d", status)
 				}
 			}
@@ -111,7 +106,7 @@ func (j *judge) run(arguments []string) {
 	var out, trouble bytes.Buffer
 	status := run(arguments, streams{in: strings.NewReader("from standard input"), out: &out, err: &trouble})
 	j.seen[status]++
-	if !slices.Contains(commandline.Statuses, status) || strings.Contains(trouble.String(), "goroutine ") {
+	if !slices.Contains(statuses, status) || strings.Contains(trouble.String(), "goroutine ") {
 		j.t.Errorf("%q: status %d: %s", arguments, status, trouble.String())
 	}
 	after := j.look()

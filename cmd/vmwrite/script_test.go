@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(withTargets{m}, map[string]func(){"vmwrite": main})
 }
 
-// withTargets removes what the tests built.
+// withTargets runs the tests and removes what they built.
 type withTargets struct{ m *testing.M }
 
 func (w withTargets) Run() int { return testtarget.Main(w.m) }
@@ -39,6 +40,10 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TARGET", program)
+			// Of 19 bytes and more, and no other run of these tests has it.
+			name := fmt.Sprintf("p%d-with-a-long-name", os.Getpid())
+			env.Setenv("NAME", name)
+			env.Setenv("FRONT", name[:15])
 			// The race detector would wait a second at the end of each command.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil

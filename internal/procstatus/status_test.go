@@ -18,7 +18,7 @@ func TestOfThisProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	uid, gid := uint64(os.Getuid()), uint64(os.Getgid())
-	if s.Name == "" || s.PPID != os.Getppid() || s.Threads < 1 || s.UIDs[0] != uid || s.GIDs[0] != gid || !strings.Contains("RS", s.State) {
+	if s.Name == "" || s.PPID != os.Getppid() || s.Threads < 1 || s.UIDs[0] != uid || s.GIDs[0] != gid || !strings.Contains("RSD", s.State) {
 		t.Errorf("Read = %+v", s)
 	}
 	if thread, err := ReadThread(os.Getpid(), os.Getpid()); err != nil || thread.PPID != s.PPID {

@@ -1,7 +1,7 @@
 package ptrace
 
 import (
-	"io"
+	"fmt"
 	"os/exec"
 	"testing"
 
@@ -14,29 +14,17 @@ import (
 // thread. It ends with the test.
 func startProgram(t *testing.T, name string, arguments ...string) (pid int) {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		testtarget.Skip(t, name, err.Error())
-	}
-	cmd := exec.Command(path, arguments...)
-	stdin, stdout := testtarget.StartPiped(t, cmd)
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
+	p := testtarget.StartProcess(t, exec.Command(name, arguments...))
 	// Once it answers it is past its own start.
-	if _, err := io.WriteString(stdin, "x\n"); err != nil {
+	if _, err := p.Ask("x"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stdout.Read(make([]byte, 2)); err != nil {
-		t.Fatal(err)
-	}
-	return cmd.Process.Pid
+	return p.PID
 }
 
 func TestBorrowOfAThreadThatOnlyComputes(t *testing.T) {
 	pid := startProgram(t, "sh", "-c", "read x; echo $x; while :; do :; done")
-	waitFor(t, "the shell to leave its system calls", func() bool {
+	testtarget.WaitFor(t, "the shell to leave its system calls", func() bool {
 		session := mustStop(t, pid)
 		defer session.Resume()
 		for _, r := range registersOf(t, session) {
@@ -74,7 +62,7 @@ func TestAThreadInARestartableSequenceIsLeftAlone(t *testing.T) {
 	var err error
 	session.do(func() { address, err = linux.PtraceRseqCriticalSection(pid) })
 	if err != nil || address == 0 {
-		testtarget.Skip(t, "rseq", "no C library registers restartable sequences here, or the kernel does not tell")
+		testtarget.Lack(t, "rseq", fmt.Errorf("cat has them at %#x, %v", address, err))
 	}
 	session.do(func() {
 		for _, test := range []struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -158,7 +157,7 @@ func TestACallThatFailsReturnsItsErrno(t *testing.T) {
 func TestAThreadThatWasBorrowedIsGivenBackAsItWas(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 10")
-	for range 100 {
+	for range testtarget.Rounds(20) {
 		session := mustStop(t, target.PID)
 		before := registersOf(t, session)
 		c := borrow(t, session)
@@ -272,7 +271,7 @@ func TestNoThreadIsBorrowedThatHasASignalOnItsWay(t *testing.T) {
 }
 
 func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
-	testtarget.NeedRoot(t) // to read the filter
+	testtarget.Need(t, "root") // to read the filter
 	for _, action := range []string{"kill", "refuse"} {
 		target := testtarget.Start(t)
 		target.Do("threads 5")
@@ -291,9 +290,7 @@ func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
 }
 
 func TestA32BitProcessMakesCallsToo(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		testtarget.Skip(t, "amd64", "no 32-bit programs run here")
-	}
+	testtarget.Need(t, "386")
 	target := testtarget.StartBinary(t, testtarget.Build(t, "386"))
 	target.Do("threads 5")
 	session := mustStop(t, target.PID)

@@ -16,7 +16,7 @@ import (
 // parent has to wait for, and checks that we do not hold that.
 func wantOnlyTheZombie(t *testing.T, target *testtarget.Target) {
 	t.Helper()
-	waitFor(t, "the process to end", func() bool {
+	testtarget.WaitFor(t, "the process to end", func() bool {
 		tasks := tasksOf(t, target.PID)
 		return len(tasks) == 1 && tasks[0].state == "Z"
 	})
@@ -37,17 +37,17 @@ func TestKillDuringTheStopLeavesNothing(t *testing.T) {
 }
 
 func TestKillBeforeTheStopLeavesNothing(t *testing.T) {
-	for i := range 40 {
+	for i := range testtarget.Rounds(15) {
 		target := testtarget.Start(t)
 		target.Do("threads 20")
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			time.Sleep(time.Duration(i) * 50 * time.Microsecond)
+			time.Sleep(time.Duration(i%40) * 50 * time.Microsecond)
 			unix.Kill(target.PID, unix.SIGKILL)
 		}()
 		for {
-			session, err := Stop(target.PID, patience)
+			session, err := Stop(target.PID, testtarget.Patience)
 			if errors.Is(err, unix.ESRCH) {
 				break
 			}
@@ -65,7 +65,7 @@ func TestKillBeforeTheStopLeavesNothing(t *testing.T) {
 // to notice, under a lock that the tracer needs for the next one.
 func TestStopOfAProcessThatRunsAnotherProgram(t *testing.T) {
 	target := testtarget.Start(t)
-	for range 40 {
+	for range testtarget.Rounds(10) {
 		target.Do("threads 20")
 		ready := make(chan string)
 		go func() { ready <- target.Try("execself") }()
@@ -96,8 +96,8 @@ func TestStopOfAProcessWithoutItsFirstThread(t *testing.T) {
 		i := slices.IndexFunc(tasks, func(task task) bool { return task.tid == target.PID })
 		return tasks[i].state
 	}
-	waitFor(t, "the first thread to end", func() bool { return first() == "Z" })
-	session, err := Stop(target.PID, patience)
+	testtarget.WaitFor(t, "the first thread to end", func() bool { return first() == "Z" })
+	session, err := Stop(target.PID, testtarget.Patience)
 	if err != nil {
 		t.Fatalf("Stop = %v", err)
 	}
@@ -121,7 +121,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 		onThread(func() {
 			seized <- unix.PtraceSeize(target.PID)
 			<-end
-			end <- session.stopAll(time.Now().Add(patience))
+			end <- session.stopAll(time.Now().Add(testtarget.Patience))
 			<-end
 			released <- session.release()
 		})
@@ -131,7 +131,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 	}
 	target.Do("endfirst")
 	target.Do("threads 5")
-	waitFor(t, "the first thread to end", func() bool {
+	testtarget.WaitFor(t, "the first thread to end", func() bool {
 		return slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tid == target.PID && task.state == "Z" })
 	})
 	end <- nil
@@ -147,7 +147,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 	if <-released {
 		t.Error("release claims that all are let go, but the first thread could not be")
 	}
-	waitFor(t, "the tracer to end", func() bool {
+	testtarget.WaitFor(t, "the tracer to end", func() bool {
 		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tracer != 0 })
 	})
 	wantRunning(t, target)
@@ -157,7 +157,7 @@ func TestStopOfAVforkParentTimesOut(t *testing.T) {
 	target := testtarget.Start(t) // whose runtime has threads enough
 	target.Do("vfork")
 	var waiting int
-	waitFor(t, "a thread to wait for its child", func() bool {
+	testtarget.WaitFor(t, "a thread to wait for its child", func() bool {
 		for _, task := range tasksOf(t, target.PID) {
 			if task.state == "D" {
 				waiting = task.tid
@@ -177,7 +177,7 @@ func TestStopOfAVforkParentTimesOut(t *testing.T) {
 		wantRunning(t, target)
 	}
 	target.Do("endvfork")
-	waitFor(t, "the thread to go on", func() bool {
+	testtarget.WaitFor(t, "the thread to go on", func() bool {
 		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.state == "D" })
 	})
 	mustStop(t, target.PID).Resume()

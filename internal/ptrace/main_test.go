@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
@@ -36,13 +35,10 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// patience is how long a Stop that must succeed may take on a busy machine.
-const patience = time.Minute
-
 // mustStop is Stop for a process that can be stopped, and looks whether it is.
 func mustStop(t *testing.T, pid int) *Session {
 	t.Helper()
-	s, err := Stop(pid, patience)
+	s, err := Stop(pid, testtarget.Patience)
 	if err != nil {
 		t.Fatalf("Stop = %v", err)
 	}
@@ -114,7 +110,7 @@ func wantRunning(t *testing.T, target *testtarget.Target) {
 	t.Helper()
 	wantFree(t, target.PID)
 	before := counts(t, target)
-	waitFor(t, "each thread to count on", func() bool {
+	testtarget.WaitFor(t, "each thread to count on", func() bool {
 		return !slices.ContainsFunc(counts(t, target), func(n int) bool { return n == 0 }) &&
 			!slices.ContainsFunc(minus(counts(t, target), before), func(n int) bool { return n <= 0 })
 	})
@@ -137,20 +133,10 @@ func minus(a, b []int) []int {
 	return a
 }
 
-// waitFor waits until done, which must come.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
-}
-
 // waitForStates waits until each thread of the process is in the state.
 func waitForStates(t *testing.T, pid int, state string) {
 	t.Helper()
-	waitFor(t, "every thread to be in state "+state, func() bool {
+	testtarget.WaitFor(t, "every thread to be in state "+state, func() bool {
 		return !slices.ContainsFunc(tasksOf(t, pid), func(task task) bool { return task.state != state })
 	})
 }

@@ -15,11 +15,11 @@ import (
 // it does not catch it twice.
 func wantCaught(t *testing.T, target *testtarget.Target, signal unix.Signal) {
 	t.Helper()
-	waitFor(t, "the signal to arrive", func() bool { return target.Do("caught %d", signal) != "0" })
+	testtarget.WaitFor(t, "the signal to arrive", func() bool { return target.Do("caught %d", signal) != "0" })
 	// What is sent now arrives behind a second one.
 	before := target.Do("caught %d", unix.SIGUSR2)
 	send(t, target.PID, unix.SIGUSR2)
-	waitFor(t, "the second signal to arrive", func() bool { return target.Do("caught %d", unix.SIGUSR2) != before })
+	testtarget.WaitFor(t, "the second signal to arrive", func() bool { return target.Do("caught %d", unix.SIGUSR2) != before })
 	if got := target.Do("caught %d", signal); got != "1" {
 		t.Errorf("%v came %s times; want 1", signal, got)
 	}
@@ -64,7 +64,7 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 	if err := unix.Tgkill(pid, pid, signal); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testtarget.Patience); ; time.Sleep(time.Millisecond) {
 		for _, tid := range tids {
 			if told, err := linux.PeekChild(tid); err == nil && told.Code == linux.CLD_TRAPPED {
 				if told.Status != int(signal) { // the Go runtime's own
@@ -113,14 +113,16 @@ func TestASignalThatTheStopHoldsBackArrives(t *testing.T) {
 
 func TestAProcessUnderJobControl(t *testing.T) {
 	tests := []struct {
-		name           string
-		before, during unix.Signal
-		runs           bool // after Resume
+		name   string
+		before unix.Signal
+		during []unix.Signal
+		runs   bool // after Resume
 	}{
 		{name: "stopped before, it stays stopped", before: unix.SIGSTOP},
-		{name: "stopped during the stop, it stops after it", during: unix.SIGSTOP},
-		{name: "stopped before and continued during the stop, it runs after it", before: unix.SIGSTOP, during: unix.SIGCONT, runs: true},
-		{name: "stopped twice, it stays stopped", before: unix.SIGSTOP, during: unix.SIGSTOP},
+		{name: "stopped during the stop, it stops after it", during: []unix.Signal{unix.SIGSTOP}},
+		{name: "stopped before and continued during the stop, it runs after it", before: unix.SIGSTOP, during: []unix.Signal{unix.SIGCONT}, runs: true},
+		{name: "stopped and continued during the stop, it runs after it", during: []unix.Signal{unix.SIGSTOP, unix.SIGCONT}, runs: true},
+		{name: "stopped twice, it stays stopped", before: unix.SIGSTOP, during: []unix.Signal{unix.SIGSTOP}},
 		{name: "stopped from a terminal, it stays stopped", before: unix.SIGTSTP},
 	}
 	for _, test := range tests {
@@ -132,8 +134,8 @@ func TestAProcessUnderJobControl(t *testing.T) {
 				waitForStates(t, target.PID, "T")
 			}
 			session := mustStop(t, target.PID)
-			if test.during != 0 {
-				send(t, target.PID, test.during)
+			for _, signal := range test.during {
+				send(t, target.PID, signal)
 			}
 			session.Resume()
 			wantFree(t, target.PID)

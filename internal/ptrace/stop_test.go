@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,13 +22,7 @@ func TestStopAndResumeOfEveryThread(t *testing.T) {
 	session.Resume()
 	wantRunning(t, target)
 	session.Resume() // does nothing
-	wantRunning(t, target)
-}
-
-func TestABusyProcessCanBeStoppedAgainAndAgain(t *testing.T) {
-	target := testtarget.Start(t)
-	target.Do("threads 50")
-	for range 300 {
+	for range testtarget.Rounds(30) {
 		session := mustStop(t, target.PID)
 		session.Resume()
 		wantFree(t, target.PID)
@@ -40,7 +33,7 @@ func TestABusyProcessCanBeStoppedAgainAndAgain(t *testing.T) {
 func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("churn 4")
-	for range 300 {
+	for range testtarget.Rounds(30) {
 		session := mustStop(t, target.PID)
 		first := tasksOf(t, target.PID)
 		if second := tasksOf(t, target.PID); fmt.Sprint(first) != fmt.Sprint(second) {
@@ -50,7 +43,7 @@ func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 		wantFree(t, target.PID)
 	}
 	before := counts(t, target)
-	waitFor(t, "more threads to be created", func() bool {
+	testtarget.WaitFor(t, "more threads to be created", func() bool {
 		total := 0
 		for _, n := range minus(counts(t, target), before) {
 			total += n
@@ -65,8 +58,8 @@ func TestSessionsOnOneProcessTakeTurns(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			for range 30 {
-				session, err := Stop(target.PID, patience)
+			for range 10 {
+				session, err := Stop(target.PID, testtarget.Patience)
 				if err != nil {
 					t.Errorf("Stop = %v", err)
 					return
@@ -124,7 +117,7 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 			}
 			session.Resume()
 		}()
-		session.trace(time.Now().Add(patience), stopped)
+		session.trace(time.Now().Add(testtarget.Patience), stopped)
 	}
 	if !<-isMain {
 		t.Error("the test does not run on the main thread")
@@ -148,7 +141,7 @@ func TestStopOfWhatCannotBeStopped(t *testing.T) {
 		{"no process", -1, unix.ESRCH},
 		{"this program itself", os.Getpid(), unix.EPERM},
 	}
-	if name, _ := os.ReadFile("/proc/2/comm"); strings.TrimSpace(string(name)) == "kthreadd" {
+	if testtarget.Missing("kthreadd") == nil {
 		tests = append(tests, struct {
 			name string
 			pid  int
@@ -157,7 +150,7 @@ func TestStopOfWhatCannotBeStopped(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			session, err := Stop(test.pid, patience)
+			session, err := Stop(test.pid, testtarget.Patience)
 			stopError, ok := errors.AsType[*StopError](err)
 			if session != nil || !ok || !errors.Is(err, test.want) {
 				t.Fatalf("Stop = %v, %v; want a StopError of: %v", session, err, test.want)
@@ -175,7 +168,7 @@ func BenchmarkStopAndResume(b *testing.B) {
 			target := testtarget.Start(b)
 			target.Do("threads %d", threads)
 			for b.Loop() {
-				session, err := Stop(target.PID, patience)
+				session, err := Stop(target.PID, testtarget.Patience)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,13 +1,11 @@
 package ptrace
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,7 +33,7 @@ func asStopper() bool {
 	} else if strings.Contains(variable, " borrow ") {
 		err = borrowUpTo(pid, variable)
 	} else {
-		_, err = Stop(pid, patience)
+		_, err = Stop(pid, testtarget.Patience)
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -52,23 +50,11 @@ func startStopper(t *testing.T, pid int, what any) (stopper int, kill func()) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %v", stopperVariable, pid, what))
-	cmd.Stderr = os.Stderr
-	stdin, stdout := testtarget.StartPiped(t, cmd)
-	killed := false
-	kill = func() {
-		if !killed {
-			killed = true
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-		stdin.Close()
+	p := testtarget.StartProcess(t, cmd)
+	if line := p.Line(); line != "stopped" {
+		t.Fatalf("the stopper says %q", line)
 	}
-	t.Cleanup(kill)
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if strings.TrimSpace(line) != "stopped" {
-		t.Fatalf("the stopper says %q, %v", line, err)
-	}
-	return cmd.Process.Pid, kill
+	return p.PID, p.End
 }
 
 func TestAProcessThatAnotherOneTracesIsEPERM(t *testing.T) {
@@ -76,7 +62,7 @@ func TestAProcessThatAnotherOneTracesIsEPERM(t *testing.T) {
 	target.Do("threads 10")
 	stopper, kill := startStopper(t, target.PID, "stop")
 	wantStopped(t, target.PID, stopper)
-	session, err := Stop(target.PID, patience)
+	session, err := Stop(target.PID, testtarget.Patience)
 	if session != nil || !errors.Is(err, unix.EPERM) {
 		t.Errorf("Stop = %v, %v; want EPERM", session, err)
 	}
@@ -124,30 +110,23 @@ func TestKillOfTheTracerLeavesAStoppedProcessStopped(t *testing.T) {
 func TestAnotherWaitOfThisProgramDoesNotHideTheStop(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 3")
-	var done atomic.Bool
+	const enough = 20
 	var taken atomic.Int32
 	waiter := make(chan struct{})
 	go func() {
 		defer close(waiter)
-		for !done.Load() {
+		for taken.Load() < enough {
 			var status unix.WaitStatus
-			if pid, err := unix.Wait4(target.PID, &status, unix.WNOHANG|unix.WUNTRACED, nil); pid == target.PID && err == nil && status.Stopped() {
+			if pid, err := unix.Wait4(target.PID, &status, unix.WUNTRACED, nil); pid == target.PID && err == nil && status.Stopped() {
 				taken.Add(1)
 			}
-			runtime.Gosched()
 		}
 	}()
-	for range 10_000 {
+	testtarget.WaitFor(t, "the other wait to take stops away", func() bool {
 		session := mustStop(t, target.PID)
 		session.Resume()
-		if taken.Load() >= 20 {
-			break
-		}
-	}
-	done.Store(true)
+		return taken.Load() >= enough
+	})
 	<-waiter
-	if taken.Load() < 20 {
-		t.Errorf("the wait took %d stops away; want 20", taken.Load())
-	}
 	wantRunning(t, target)
 }

@@ -1,15 +1,11 @@
 package ptrace
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
@@ -35,7 +31,7 @@ func borrowUpTo(pid int, variable string) error {
 		_, err := memory.WriteAt(p, int64(address))
 		return err
 	}
-	session, err := Stop(pid, patience)
+	session, err := Stop(pid, testtarget.Patience)
 	if err != nil {
 		return err
 	}
@@ -86,9 +82,6 @@ func (b *Borrowed) upTo(step string, call uint64) error {
 // and returns how to kill it.
 func startLoan(t *testing.T, pid int, step string) (kill func()) {
 	t.Helper()
-	if runtime.GOARCH != "amd64" {
-		testtarget.Skip(t, "amd64", "threads have no way back on this architecture")
-	}
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -134,30 +127,24 @@ func blockedSignals(t *testing.T, pid int) string {
 
 // A thread that computes, all of whose registers count.
 func TestAThreadWhoseBorrowerIsKilledGoesOnComputing(t *testing.T) {
+	testtarget.Need(t, "amd64", "avx")
+	program := testtarget.BuildC(t, "testdata/vectors.c")
 	for _, step := range loanSteps {
 		t.Run(step, func(t *testing.T) {
-			cmd := exec.Command(testtarget.BuildC(t, "testdata/vectors.c"))
-			_, stdout := testtarget.StartPiped(t, cmd)
-			defer func() {
-				cmd.Process.Kill()
-				cmd.Wait()
-			}()
-			lines := bufio.NewReader(stdout)
-			if line, err := lines.ReadString('\n'); line != "ready\n" {
-				t.Fatalf("the process says %q, %v", line, err)
+			process := testtarget.StartProcess(t, exec.Command(program))
+			if line := process.Line(); line != "ready" {
+				t.Fatalf("the process says %q", line)
 			}
-			pid := cmd.Process.Pid
+			pid := process.PID
 			before := blockedSignals(t, pid)
 			kill := startLoan(t, pid, step)
 			kill()
 			wantFree(t, pid)
-			time.Sleep(100 * time.Millisecond) // of computing, to the next check
-			if after := blockedSignals(t, pid); after != before {
-				t.Fatalf("the signal mask is %s; want %s", after, before)
-			}
+			testtarget.WaitFor(t, "the signal mask to be what it was", func() bool { return blockedSignals(t, pid) == before })
+			// It checks the values that it computed with meanwhile before it ends.
 			send(t, pid, unix.SIGTERM)
-			if line, err := lines.ReadString('\n'); line != "ok\n" {
-				t.Errorf("the process says %q, %v; want ok", line, err)
+			if line := process.Line(); line != "ok" {
+				t.Errorf("the process says %q; want ok", line)
 			}
 		})
 	}
@@ -165,28 +152,19 @@ func TestAThreadWhoseBorrowerIsKilledGoesOnComputing(t *testing.T) {
 
 // A thread that waits in a system call goes on waiting.
 func TestAThreadWhoseBorrowerIsKilledGoesOnWaiting(t *testing.T) {
+	testtarget.Need(t, "amd64")
 	for _, step := range loanSteps {
 		t.Run(step, func(t *testing.T) {
-			cmd := exec.Command("cat")
-			stdin, stdout := testtarget.StartPiped(t, cmd)
-			defer func() {
-				cmd.Process.Kill()
-				cmd.Wait()
-			}()
-			lines := bufio.NewReader(stdout)
-			for _, text := range []string{"before\n", "after\n"} {
-				if _, err := io.WriteString(stdin, text); err != nil {
-					t.Fatal(err)
-				}
-				if line, err := lines.ReadString('\n'); line != text {
+			cat := testtarget.StartProcess(t, exec.Command("cat"))
+			for _, text := range []string{"before", "after"} {
+				if line, err := cat.Ask("%s", text); line != text {
 					t.Fatalf("cat says %q, %v; want %q", line, err, text)
 				}
-				kill := startLoan(t, cmd.Process.Pid, step)
+				kill := startLoan(t, cat.PID, step)
 				kill()
-				wantFree(t, cmd.Process.Pid)
+				wantFree(t, cat.PID)
 			}
-			stdin.Close()
-			if err := cmd.Wait(); err != nil {
+			if err := cat.Wait(); err != nil {
 				t.Errorf("cat ends with %v", err)
 			}
 		})

@@ -1,79 +1,146 @@
 package testtarget
 
 import (
+	"cmp"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// builds are the programs that this test program has built, each once.
-var builds struct {
-	sync.Mutex
-	directory string
-	paths     map[string]string
+// RunVariable names the environment variable with a directory for one run of many
+// packages' tests: their programs are built there, each once, and a line is
+// written there for each test that is skipped. "make test" makes and removes it.
+const RunVariable = "VMWRITE_TEST_RUN"
+
+// Root returns the directory of the module.
+var Root = sync.OnceValue(func() string {
+	directory, err := os.Getwd()
+	for ; err == nil; directory = filepath.Dir(directory) {
+		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil || directory == "/" {
+			break
+		}
+	}
+	return directory
+})
+
+// own is the directory of the programs of these tests alone, where the run has
+// none. Main removes it.
+var own = sync.OnceValues(func() (directory string, err error) {
+	if directory, err = os.MkdirTemp("", "vmwrite-test-"); err == nil {
+		err = os.Chmod(directory, 0o755) // for the tests of other users
+	}
+	return directory, err
+})
+
+// Main runs the tests of a package and then removes what was built for them alone:
+// call it from TestMain.
+func Main(m interface{ Run() int }) int {
+	status := m.Run()
+	if os.Getenv(RunVariable) == "" {
+		if directory, err := own(); err == nil {
+			os.RemoveAll(directory)
+		}
+	}
+	return status
 }
 
-// Build builds the target for an architecture, "" for this one, and returns its
-// path. The program is static and readable for every user.
+// Once returns the path of what a command builds, in the tree of this run at a path
+// like that of its source in the module. The command runs in the first test that
+// asks, of whatever package. The inputs, directories too, are looked at, so that
+// the go command knows that the tests depend on them.
+func Once(path string, inputs []string, command func(path string) *exec.Cmd) (string, error) {
+	for _, input := range inputs {
+		err := filepath.WalkDir(filepath.Join(Root(), input), func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	directory := os.Getenv(RunVariable)
+	if directory == "" {
+		var err error
+		if directory, err = own(); err != nil {
+			return "", err
+		}
+	}
+	path = filepath.Join(directory, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if out, err := command(path + ".new").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", path, err, out)
+	}
+	return path, os.Rename(path+".new", path)
+}
+
+// Build builds the target for an architecture, "" for that of the tests, and returns
+// its path. The program is static, and every user may run it.
 func Build(tb testing.TB, goarch string) string {
 	tb.Helper()
-	return buildOnce(tb, "target"+goarch, func(path string) *exec.Cmd {
-		cmd := exec.Command("go", "build", "-o", path, "github.com/vmwrite/vmwrite/internal/testtarget/target")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if goarch != "" {
-			cmd.Env = append(cmd.Env, "GOARCH="+goarch)
-		}
+	return must(tb)(build("internal/testtarget/target", cmp.Or(goarch, runtime.GOARCH)))
+}
+
+// BuildCommand builds vmwrite, as "make build" does, and returns its path.
+func BuildCommand(tb testing.TB) string {
+	tb.Helper()
+	return must(tb)(build("cmd/vmwrite", runtime.GOARCH))
+}
+
+func build(source, goarch string) (string, error) {
+	return Once(filepath.Join(goarch, source), []string{"cmd", "internal", "pkg"}, func(path string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/vmwrite/vmwrite/"+source)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
 		return cmd
 	})
 }
 
 // BuildC builds a C program of one file, with every warning an error, and returns
 // its path. Every user may run it. The test is skipped without a C compiler.
-func BuildC(tb testing.TB, source string, flags ...string) string {
+func BuildC(tb testing.TB, source string) string {
 	tb.Helper()
-	cc, err := exec.LookPath("cc")
+	Need(tb, "cc")
+	source, err := filepath.Abs(source)
 	if err != nil {
-		Skip(tb, "cc", "no C compiler")
+		tb.Fatal(err)
 	}
-	return buildOnce(tb, strings.TrimSuffix(filepath.Base(source), ".c"), func(path string) *exec.Cmd {
-		arguments := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, source}, flags...)
-		return exec.Command(cc, arguments...)
-	})
+	source, err = filepath.Rel(Root(), source)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return must(tb)(Once(strings.TrimSuffix(source, ".c"), []string{source}, func(path string) *exec.Cmd {
+		return exec.Command("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, filepath.Join(Root(), source))
+	}))
 }
 
-// buildOnce runs the command that builds a program, unless it was built before.
-func buildOnce(tb testing.TB, name string, command func(path string) *exec.Cmd) string {
-	tb.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if path, ok := builds.paths[name]; ok {
-		return path
-	}
-	if builds.directory == "" {
-		directory, err := os.MkdirTemp("", "vmwrite-target-")
+func must(tb testing.TB) func(path string, err error) string {
+	return func(path string, err error) string {
+		tb.Helper()
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if err := os.Chmod(directory, 0o755); err != nil {
-			tb.Fatal(err)
-		}
-		builds.directory = directory
-		builds.paths = map[string]string{}
+		return path
 	}
-	path := filepath.Join(builds.directory, name)
-	if out, err := command(path).CombinedOutput(); err != nil {
-		tb.Fatalf("building %s: %v\n%s", name, err, out)
-	}
-	builds.paths[name] = path
-	return path
-}
-
-// Main runs the tests of a package and then removes what was built: call it from
-// TestMain.
-func Main(m *testing.M) int {
-	defer func() { os.RemoveAll(builds.directory) }()
-	return m.Run()
 }

@@ -193,7 +193,7 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 			"WriteBatch of 1024": func() error { return task.WriteBatch(segments) },
 		} {
 			var err error
-			if n := testing.AllocsPerRun(200, func() { err = write() }); n > 0 && !raceEnabled {
+			if n := testing.AllocsPerRun(50, func() { err = write() }); n > 0 && !raceEnabled {
 				t.Errorf("%s makes %v allocations; want 0", name, n)
 			}
 			if err != nil {

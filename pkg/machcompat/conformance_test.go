@@ -15,43 +15,50 @@ import (
 
 // conformance is testdata/vm.json.
 type conformance struct {
-	PageSize int `json:"page_size"`
-	Layouts  []struct {
-		Segments []struct {
-			Prot  string
-			Pages int
-		}
-		Offset  uint64
-		Size    int
-		Expect  string
-		Written int
-	}
-	Absolute []struct {
-		Address string
-		Size    int
-		Expect  string
-		Why     string
-	}
+	PageSize          int `json:"page_size"`
+	Layouts           []conformanceLayout
+	Absolute          []conformanceAddress
 	MatrixRegionBytes int `json:"matrix_region_bytes"`
-	Matrix            []struct {
-		Call   string
-		Start  string
-		Size   int
-		Expect string
+	Matrix            []conformanceCall
+}
+
+// A conformanceLayout is a write at an offset into a layout of mappings.
+type conformanceLayout struct {
+	Segments []struct {
+		Prot  string
+		Pages int
 	}
+	Offset  uint64
+	Size    int
+	Expect  string
+	Written int
+}
+
+// A conformanceAddress is a write at an address that no layout decides about.
+type conformanceAddress struct {
+	Address string
+	Size    int
+	Expect  string
+	Why     string
+}
+
+// A conformanceCall is a call of the family on a region that can be written.
+type conformanceCall struct {
+	Call   string
+	Start  string
+	Size   int
+	Expect string
 }
 
 func readConformance(t *testing.T) (c conformance) {
 	t.Helper()
+	testtarget.Need(t, "4k pages") // as the cases say
 	text, err := os.ReadFile("testdata/vm.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		t.Fatal(err)
-	}
-	if os.Getpagesize() != c.PageSize {
-		t.Skipf("the cases are for pages of %d bytes; here they have %d", c.PageSize, os.Getpagesize())
 	}
 	return c
 }
@@ -66,8 +73,7 @@ func newData(old []byte) []byte {
 }
 
 func TestConformanceLayouts(t *testing.T) {
-	cases := readConformance(t).Layouts
-	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+	eachRunOf(t, readConformance(t).Layouts, func(t *testing.T, cases []conformanceLayout, options ...machcompat.Option) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, options...)
 		for i, c := range cases {
@@ -115,8 +121,7 @@ func TestConformanceLayouts(t *testing.T) {
 }
 
 func TestConformanceAbsoluteAddresses(t *testing.T) {
-	cases := readConformance(t).Absolute
-	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+	eachRunOf(t, readConformance(t).Absolute, func(t *testing.T, cases []conformanceAddress, options ...machcompat.Option) {
 		task := taskFor(t, testtarget.Start(t).PID, options...)
 		for _, c := range cases {
 			address, err := strconv.ParseUint(c.Address, 0, 64)
@@ -134,12 +139,12 @@ func TestConformanceAbsoluteAddresses(t *testing.T) {
 
 func TestConformanceMatrixOfWrites(t *testing.T) {
 	all := readConformance(t)
-	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+	eachRunOf(t, all.Matrix, func(t *testing.T, cases []conformanceCall, options ...machcompat.Option) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, options...)
 		base := target.Address("map rw- %d", all.MatrixRegionBytes/all.PageSize)
 		count := 0
-		for _, c := range all.Matrix {
+		for _, c := range cases {
 			if !strings.HasPrefix(c.Call, "mach_vm_write") {
 				continue
 			}

@@ -3,10 +3,7 @@ package machcompat_test
 import (
 	"errors"
 	"io"
-	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -85,7 +82,7 @@ func TestNamesOfOptionsParseBack(t *testing.T) {
 
 func TestStopAlways(t *testing.T) {
 	target := testtarget.Start(t)
-	task := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways), machcompat.WithStopTimeout(time.Minute))
+	task := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways))
 	if task.PID() != target.PID || task.Backend() != machcompat.ProcessVM {
 		t.Errorf("pid %d, backend %v", task.PID(), task.Backend())
 	}
@@ -96,8 +93,7 @@ func TestStopAlways(t *testing.T) {
 	if got := target.Bytes(base, 7); string(got) != "stopped" {
 		t.Errorf("%q is there", got)
 	}
-	status, err := os.ReadFile("/proc/" + itoa(target.PID) + "/status")
-	if err != nil || !strings.Contains(string(status), "TracerPid:\t0\n") {
-		t.Errorf("the target is still traced: %v %s", err, status)
+	if isTraced(t, target.PID) {
+		t.Error("the target is still traced")
 	}
 }

@@ -16,13 +16,13 @@ import (
 // A destination in our own memory is one that a Task of this process writes.
 func TestConformanceMatrixOfTheFamily(t *testing.T) {
 	all := readConformance(t)
-	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+	eachRunOf(t, all.Matrix, func(t *testing.T, cases []conformanceCall, options ...machcompat.Option) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, options...)
 		base := target.Address("map rw- %d", all.MatrixRegionBytes/all.PageSize)
 		other := target.Address("map rw- %d", all.MatrixRegionBytes/all.PageSize)
 		counts := map[string]int{}
-		for _, c := range all.Matrix {
+		for _, c := range cases {
 			address, size := machcompat.MachVMAddress(matrixAddress(t, c.Start, base)), uint64(c.Size)
 			before := target.Bytes(base, 16384)
 			var code machcompat.KernReturn
@@ -111,12 +111,11 @@ func TestProtect(t *testing.T) {
 		{"a maximum that is none", "r--:1", 0, 4096, true, rw, machcompat.KERN_NOT_SUPPORTED, "r--"},
 		{"the maximum that holds", "r--:1", 0, 4096, true, machcompat.VM_PROT_ALL, machcompat.KERN_SUCCESS, "r--"},
 	}
-	for _, goarch := range []string{"", "386"} {
-		target := testtarget.StartBinary(t, testtarget.Build(t, goarch))
+	eachWordSize(t, func(t *testing.T, target *testtarget.Target, _ string) {
 		target.Do("threads 5")
 		task := taskFor(t, target.PID)
 		for _, c := range cases {
-			t.Run(c.name+" "+goarch, func(t *testing.T) {
+			t.Run(c.name, func(t *testing.T) {
 				base := target.Address("layout %s", c.layout)
 				pages := strings.Count(c.perms, ",") + 1
 				err := task.Protect(base+c.offset, c.size, c.maximum, c.prot)
@@ -129,19 +128,14 @@ func TestProtect(t *testing.T) {
 			})
 		}
 		mustLive(t, target)
-	}
+	})
 }
 
 // mustLive makes sure that a target and its threads still do their work.
 func mustLive(t *testing.T, target *testtarget.Target) {
 	t.Helper()
 	before := target.Do("counts")
-	for range 1000 {
-		if target.Do("counts") != before {
-			return
-		}
-	}
-	t.Error("the target's threads count no more")
+	testtarget.WaitFor(t, "the target's threads to count", func() bool { return target.Do("counts") != before })
 }
 
 func TestProtectOfFilesAndSealedMemory(t *testing.T) {
@@ -162,9 +156,8 @@ func TestProtectOfFilesAndSealedMemory(t *testing.T) {
 
 	// The second page is sealed: the first must be as it was.
 	sealed := target.Address("layout r--:1,rw-:1,r--:1")
-	if answer := target.Try("seal %#x 4096", sealed+4096); !strings.HasPrefix(answer, "ok") {
-		testtarget.Skip(t, "kernel", "no mseal, which came with Linux 6.10: "+answer)
-	}
+	testtarget.Need(t, "mseal")
+	target.Do("seal %#x 4096", sealed+4096)
 	e = wantError(t, task.Protect(sealed, 12288, false, machcompat.VM_PROT_NONE), machcompat.KERN_PROTECTION_FAILURE)
 	if e.Fault != sealed+4096 || !errors.Is(e, unix.EPERM) {
 		t.Errorf("the error is %v; want EPERM at %#x", e, sealed+4096)

@@ -55,7 +55,7 @@ func TestCodeIsWrittenThroughMemForTheCache(t *testing.T) {
 		{"code, where the caller insists", base, []Option{WithBackend(ProcessVM)}, ProcessVM},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			task, err := TaskForPID(target.PID, c.options...)
+			task, err := TaskForPID(target.PID, append(c.options, WithStopTimeout(testtarget.Patience))...)
 			if err != nil {
 				t.Fatal(err)
 			}

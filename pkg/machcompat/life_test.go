@@ -89,6 +89,7 @@ func mustBeGone(t *testing.T, task *machcompat.Task, base uint64) {
 func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
 	zombie := testtarget.Start(t)
 	zombie.Kill()
+	testtarget.WaitFor(t, "a zombie", func() bool { return strings.Contains(statusOf(t, zombie.PID), "State:\tZ") })
 	ended := testtarget.Start(t)
 	ended.End()
 	target := testtarget.Start(t)
@@ -105,7 +106,7 @@ func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
 		{"a zombie", zombie.PID, unix.ESRCH, "has ended and is a zombie"},
 		{"a thread", otherThread(t, target.PID), nil, ""},
 	}
-	if _, err := os.Readlink("/proc/2/exe"); errors.Is(err, unix.ENOENT) {
+	if testtarget.Missing("kthreadd") == nil {
 		cases = append(cases, struct {
 			name  string
 			pid   int
@@ -193,9 +194,14 @@ func TestTaskOfThisProcess(t *testing.T) {
 // isTraced reports whether a process has a tracer.
 func isTraced(t *testing.T, pid int) bool {
 	t.Helper()
+	return !strings.Contains(statusOf(t, pid), "TracerPid:\t0\n")
+}
+
+func statusOf(t *testing.T, pid int) string {
+	t.Helper()
 	status, err := os.ReadFile("/proc/" + itoa(pid) + "/status")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return !strings.Contains(string(status), "TracerPid:\t0\n")
+	return string(status)
 }

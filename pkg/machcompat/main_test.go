@@ -30,31 +30,31 @@ var runs = []struct {
 
 // eachRun runs f as a subtest in each of the ways.
 func eachRun(t *testing.T, f func(t *testing.T, options ...machcompat.Option)) {
-	for _, run := range runs {
-		t.Run(run.name, func(t *testing.T) {
-			if run.reader == procmaps.Ioctl {
-				needIoctl(t)
-			}
-			f(t, machcompat.WithMapReader(run.reader), machcompat.WithBackend(run.backend))
-		})
-	}
+	eachRunOf(t, nil, func(t *testing.T, _ []struct{}, options ...machcompat.Option) { f(t, options...) })
 }
 
-func needIoctl(t *testing.T) {
-	t.Helper()
-	maps, err := procmaps.Open(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
+// eachRunOf is eachRun for a list of cases. In a quick run each of the ways that
+// this kernel has gets its share of them, and each case is tried in one.
+func eachRunOf[T any](t *testing.T, cases []T, f func(t *testing.T, cases []T, options ...machcompat.Option)) {
+	shares := len(runs)
+	if testtarget.Missing("PROCMAP_QUERY") != nil {
+		shares /= 2
 	}
-	defer maps.Close()
-	if maps.Reader() != procmaps.Ioctl {
-		testtarget.Skip(t, "kernel", "no PROCMAP_QUERY, which came with Linux 6.11")
+	for number, run := range runs {
+		t.Run(run.name, func(t *testing.T) {
+			if run.reader == procmaps.Ioctl {
+				testtarget.Need(t, "PROCMAP_QUERY")
+			}
+			share := testtarget.Some(cases, (len(cases)+shares-1)/shares, number)
+			f(t, share, machcompat.WithMapReader(run.reader), machcompat.WithBackend(run.backend))
+		})
 	}
 }
 
 // taskFor is TaskForPID for a process that must give one.
 func taskFor(t testing.TB, pid int, options ...machcompat.Option) *machcompat.Task {
 	t.Helper()
+	options = append([]machcompat.Option{machcompat.WithStopTimeout(testtarget.Patience)}, options...)
 	task, err := machcompat.TaskForPID(pid, options...)
 	if err != nil {
 		t.Fatalf("TaskForPID(%d) = %v", pid, err)

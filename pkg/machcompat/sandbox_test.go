@@ -1,6 +1,7 @@
 package machcompat_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -45,7 +46,7 @@ func inSandbox() bool {
 	} else if err := seccomp.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
 		result.Message = err.Error()
 	} else {
-		task, err := machcompat.TaskForPID(s.PID, machcompat.WithBackend(s.Backend), machcompat.WithStop(s.Stop))
+		task, err := machcompat.TaskForPID(s.PID, machcompat.WithBackend(s.Backend), machcompat.WithStop(s.Stop), machcompat.WithStopTimeout(testtarget.Patience))
 		if err == nil {
 			err = task.Write(s.Address, []byte(s.Data))
 			result.Backend = task.Backend().String()
@@ -67,20 +68,22 @@ func (s sandbox) run(t *testing.T, credential *syscall.Credential) (result sandb
 	}
 	// The path of the test program may not be open to another user.
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), sandboxVariable+"="+string(text))
+	// The race detector would wait a second at its end.
+	cmd.Env = append(os.Environ(), sandboxVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
-	out, err := cmd.Output()
-	if err != nil {
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := testtarget.RunCommand(cmd); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(out, &result); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
+		t.Fatalf("%v: %s", err, &out)
 	}
 	return result
 }
 
 func TestTaskOfAnotherUserIsRefusedWithTheRule(t *testing.T) {
-	testtarget.NeedRoot(t)
+	testtarget.Need(t, "root")
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:1")
 	before := target.Bytes(base, 4)
@@ -147,7 +150,7 @@ func TestSandboxThatRefusesSystemCalls(t *testing.T) {
 
 // A task under a filter is made to make a system call only if the filter lets it.
 func TestProtectOfATaskUnderASeccompFilter(t *testing.T) {
-	testtarget.NeedRoot(t) // to read the filter
+	testtarget.Need(t, "root") // to read the filter
 	for _, c := range []struct {
 		name, filter string
 		want         machcompat.KernReturn

@@ -1,7 +1,6 @@
 package machcompat_test
 
 import (
-	"bufio"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -56,21 +55,15 @@ type gapTarget struct {
 
 func startGap(tb testing.TB, program string, threads int) gapTarget {
 	tb.Helper()
-	cmd := exec.Command(program, strconv.Itoa(threads))
-	stdin, stdout := testtarget.StartPiped(tb, cmd)
-	tb.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	lines := bufio.NewReader(stdout)
-	target := gapTarget{pid: cmd.Process.Pid}
-	if _, err := fmt.Fscanf(lines, "%v\n", &target.address); err != nil {
+	process := testtarget.StartProcess(tb, exec.Command(program, strconv.Itoa(threads)))
+	target := gapTarget{pid: process.PID}
+	if _, err := fmt.Sscan(process.Line(), &target.address); err != nil {
 		tb.Fatal(err)
 	}
 	target.end = func(tb testing.TB) (median, longest float64) {
-		stdin.Close()
+		process.Stdin.Close()
 		var count int
-		if _, err := fmt.Fscanf(lines, "%v %v %v\n", &median, &longest, &count); err != nil {
+		if _, err := fmt.Sscan(process.Line(), &median, &longest, &count); err != nil {
 			tb.Fatal(err)
 		}
 		return median, longest

@@ -3,7 +3,6 @@ package machcompat
 import (
 	"bytes"
 	"os/exec"
-	"runtime"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/ptrace"
@@ -13,24 +12,14 @@ import (
 // A thread that is borrowed must find back by itself if this program is killed;
 // what it takes for that is in every program that has a C library, or is in Go.
 func TestABorrowedThreadHasAWayBack(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		testtarget.Skip(t, "amd64", "a borrowed thread has no way back on this architecture")
-	}
+	testtarget.Need(t, "amd64")
 	programs := map[string]func(t *testing.T) (pid int){
 		"a Go program": func(t *testing.T) int { return testtarget.Start(t).PID },
-		"a C program": func(t *testing.T) int {
-			cmd := exec.Command("cat")
-			testtarget.StartPiped(t, cmd)
-			t.Cleanup(func() {
-				cmd.Process.Kill()
-				cmd.Wait()
-			})
-			return cmd.Process.Pid
-		},
+		"a C program":  func(t *testing.T) int { return testtarget.StartProcess(t, exec.Command("cat")).PID },
 	}
 	for name, start := range programs {
 		t.Run(name, func(t *testing.T) {
-			task, err := TaskForPID(start(t))
+			task, err := TaskForPID(start(t), WithStopTimeout(testtarget.Patience))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,6 +29,7 @@ func TestABorrowedThreadHasAWayBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				t.Cleanup(release) // or the end of the target would be waited for, if this fails
 				frame := layWayBack(t, &remoteCaller{task: task, session: session})
 				release()
 				after := make([]byte, ptrace.FrameSize)

@@ -1,6 +1,7 @@
 package machcompat_test
 
 import (
+	"cmp"
 	"runtime"
 	"testing"
 
@@ -9,55 +10,71 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
+// eachWordSize runs f as a subtest for a target with words of each size.
+func eachWordSize(t *testing.T, f func(t *testing.T, target *testtarget.Target, goarch string)) {
+	for _, goarch := range []string{"", "386", "amd64"} {
+		if goarch == runtime.GOARCH {
+			continue // as the first
+		}
+		t.Run(cmp.Or(goarch, "own"), func(t *testing.T) {
+			if goarch != "" {
+				testtarget.Need(t, goarch)
+			}
+			f(t, testtarget.StartBinary(t, testtarget.Build(t, goarch)), goarch)
+		})
+	}
+}
+
 // A 64-bit writer and a 32-bit target, and where these tests run as a 32-bit
 // program the other way round.
 func TestTargetOfAnotherWordSize(t *testing.T) {
-	other, ok := map[string]string{"amd64": "386", "386": "amd64"}[runtime.GOARCH]
-	if !ok {
-		t.Skipf("%s has no 32-bit programs here", runtime.GOARCH)
-	}
-	target := testtarget.StartBinary(t, testtarget.Build(t, other))
-	for _, reader := range []procmaps.Reader{procmaps.Auto, procmaps.Text} {
-		for _, c := range []struct {
-			layout string
-			offset uint64
-			want   machcompat.KernReturn
-		}{
-			{"rw-:2", 4090, machcompat.KERN_SUCCESS},
-			{"rw-:1,r--:1", 4090, machcompat.KERN_PROTECTION_FAILURE},
-			{"rw-:1,gap:1", 4090, machcompat.KERN_INVALID_ADDRESS},
-			{"---:1", 0, machcompat.KERN_PROTECTION_FAILURE},
-		} {
-			for _, options := range [][]machcompat.Option{nil, {machcompat.Atomic()}, {machcompat.WithBackend(machcompat.ProcMem)}} {
-				task := taskFor(t, target.PID, append(options, machcompat.WithMapReader(reader))...)
-				at := target.Address("layout %s", c.layout) + c.offset
-				data := []byte("0123456789ab")
-				if code := machcompat.CodeOf(task.Write(at, data)); code != c.want {
-					t.Errorf("%s target: write of 12 bytes at %s+%d = %s; want %s", other, c.layout, c.offset, code.String(), c.want.String())
-				}
-				if c.want == machcompat.KERN_SUCCESS {
-					if got := target.Bytes(at, len(data)); string(got) != string(data) {
-						t.Errorf("%q is there; want %q", got, data)
+	eachWordSize(t, func(t *testing.T, target *testtarget.Target, goarch string) {
+		for _, reader := range []procmaps.Reader{procmaps.Auto, procmaps.Text} {
+			for _, c := range []struct {
+				layout string
+				offset uint64
+				want   machcompat.KernReturn
+			}{
+				{"rw-:2", 4090, machcompat.KERN_SUCCESS},
+				{"rw-:1,r--:1", 4090, machcompat.KERN_PROTECTION_FAILURE},
+				{"rw-:1,gap:1", 4090, machcompat.KERN_INVALID_ADDRESS},
+				{"---:1", 0, machcompat.KERN_PROTECTION_FAILURE},
+			} {
+				for _, options := range [][]machcompat.Option{nil, {machcompat.WithStop(machcompat.StopAlways)}, {machcompat.Atomic()}, {machcompat.WithBackend(machcompat.ProcMem)}} {
+					task := taskFor(t, target.PID, append(options, machcompat.WithMapReader(reader))...)
+					at := target.Address("layout %s", c.layout) + c.offset
+					data := []byte("0123456789ab")
+					if code := machcompat.CodeOf(task.Write(at, data)); code != c.want {
+						t.Errorf("write of 12 bytes at %s+%d = %s; want %s", c.layout, c.offset, code.String(), c.want.String())
 					}
-					read := make([]byte, len(data))
-					if n, err := task.ReadAt(read, int64(at)); n != len(data) || err != nil || string(read) != string(data) {
-						t.Errorf("ReadAt = %d, %v, %q", n, err, read)
+					if goarch == "386" {
+						for _, beyond := range []uint64{1<<32 - 2, 1<<32 - 1, 1 << 32, at | 1<<32, 1 << 40} {
+							if code := machcompat.CodeOf(task.Write(beyond, []byte("wrap"))); code != machcompat.KERN_INVALID_ADDRESS {
+								t.Errorf("write at %#x = %s; want KERN_INVALID_ADDRESS", beyond, code.String())
+							}
+						}
+					}
+					if c.want == machcompat.KERN_SUCCESS {
+						if got := target.Bytes(at, len(data)); string(got) != string(data) {
+							t.Errorf("%q is there; want %q", got, data)
+						}
+						read := make([]byte, len(data))
+						if n, err := task.ReadAt(read, int64(at)); n != len(data) || err != nil || string(read) != string(data) {
+							t.Errorf("ReadAt = %d, %v, %q", n, err, read)
+						}
 					}
 				}
 			}
 		}
-		task := taskFor(t, target.PID, machcompat.WithMapReader(reader))
-		if code := machcompat.CodeOf(task.Write(1<<32-2, []byte("wrap"))); code != machcompat.KERN_INVALID_ADDRESS && other == "386" {
-			t.Errorf("write over the end of 32 bits = %s; want KERN_INVALID_ADDRESS", code.String())
+		if isTraced(t, target.PID) {
+			t.Error("the target is still traced")
 		}
-	}
+	})
 }
 
 // An address that the task's word can't hold is not cut to one that it can.
 func TestAddressesBeyondTheWordOfA32BitTask(t *testing.T) {
-	if runtime.GOARCH != "amd64" && runtime.GOARCH != "386" {
-		t.Skipf("%s has no 32-bit programs here", runtime.GOARCH)
-	}
+	testtarget.Need(t, "386")
 	target := testtarget.StartBinary(t, testtarget.Build(t, "386"))
 	task := taskFor(t, target.PID)
 	base := target.Address("layout rw-:1")

@@ -3,7 +3,6 @@ package machcompat_test
 import (
 	"bytes"
 	"errors"
-	"math/bits"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,17 +45,13 @@ var oddMemory = []struct {
 	}, 200, machcompat.KERN_MEMORY_ERROR, "96 of 200 bytes were written", 96},
 	{"a guard region", func(t *testing.T, target *testtarget.Target) uint64 {
 		address := target.Address("map rw- 3")
-		if answer := target.Try("guard %#x 4096", address+4096); !strings.HasPrefix(answer, "ok") {
-			testtarget.Skip(t, "kernel", "no MADV_GUARD_INSTALL, which came with Linux 6.13: "+answer)
-		}
+		testtarget.Need(t, "guard regions")
+		target.Do("guard %#x 4096", address+4096)
 		return address + 4096
 	}, 8, machcompat.KERN_MEMORY_ERROR, "guard region", 0},
 	{"secret memory", func(t *testing.T, target *testtarget.Target) uint64 {
-		answer := target.Try("secret 1")
-		if !strings.HasPrefix(answer, "ok") {
-			testtarget.Skip(t, "kernel", "no memfd_secret: "+answer)
-		}
-		return parseUint(t, strings.TrimPrefix(answer, "ok "))
+		testtarget.Need(t, "memfd_secret")
+		return target.Address("secret 1")
 	}, 8, machcompat.KERN_MEMORY_ERROR, "secret memory", 0},
 	{"[vvar]", func(_ *testing.T, target *testtarget.Target) uint64 {
 		return target.Address("find [vvar]")
@@ -82,9 +77,7 @@ var oddMemory = []struct {
 		return target.Address("map rw- 1 shared")
 	}, 8, machcompat.KERN_SUCCESS, "", 8},
 	{"a range over the 4 GiB boundary", func(t *testing.T, target *testtarget.Target) uint64 {
-		if bits.UintSize == 32 {
-			t.Skip("a 32-bit target ends there; see TestTargetOfAnotherWordSize")
-		}
+		testtarget.Need(t, "64-bit tests")
 		if answer := target.Try("mapat 0xfffff000 rw- 2"); !strings.HasPrefix(answer, "ok") {
 			target.Do("unmap 0xfffff000 8192")
 			target.Do("mapat 0xfffff000 rw- 2")

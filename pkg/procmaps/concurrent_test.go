@@ -15,13 +15,14 @@ import (
 
 func TestManyWalksAtOnceSeeTheWholeList(t *testing.T) {
 	target := testtarget.Start(t)
-	target.Do("split 3000")
+	mappings := testtarget.Sized(600, 3000)
+	target.Do("split %d", mappings)
 	freeze(t, target.PID)
 	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
 		maps := open(t, target.PID, reader)
 		want := mustCollect(t, maps.All())
-		if len(want) < 3000 {
-			t.Fatalf("%d mappings; want 3000 and more", len(want))
+		if len(want) < mappings {
+			t.Fatalf("%d mappings; want %d and more", len(want), mappings)
 		}
 		var all sync.WaitGroup
 		for range 16 {
@@ -41,7 +42,7 @@ func TestManyWalksAtOnceSeeTheWholeList(t *testing.T) {
 
 func TestCallsInsideAWalkDoNotDisturbIt(t *testing.T) {
 	target := testtarget.Start(t)
-	target.Do("split 600")
+	target.Do("split %d", testtarget.Sized(200, 600))
 	freeze(t, target.PID)
 	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
 		maps := open(t, target.PID, reader)
@@ -114,7 +115,7 @@ func TestWalksSeeWhatStaysWhileOthersComeAndGo(t *testing.T) {
 		var walks sync.WaitGroup
 		for range 3 {
 			walks.Go(func() {
-				for range 50 {
+				for range testtarget.Rounds(10) {
 					var got []procmaps.Span
 					before := uint64(0)
 					err := maps.Walk(0, math.MaxUint64, func(span procmaps.Span) bool {

@@ -24,7 +24,7 @@ func bytesRead(t *testing.T, f func()) uint64 {
 	count := func() uint64 {
 		io, err := self.IO()
 		if err != nil {
-			testtarget.Skip(t, "kernel", "no /proc/PID/io: "+err.Error())
+			testtarget.Lack(t, "/proc/PID/io", err)
 		}
 		return io.RChar
 	}

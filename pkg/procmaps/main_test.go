@@ -1,14 +1,12 @@
 package procmaps_test
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -34,14 +32,9 @@ func eachReader(t *testing.T, f func(t *testing.T, reader procmaps.Reader)) {
 
 func needReader(tb testing.TB, reader procmaps.Reader) {
 	tb.Helper()
-	maps, err := procmaps.Open(os.Getpid(), procmaps.WithReader(reader))
-	if errors.Is(err, unix.ENOTTY) {
-		testtarget.Skip(tb, "kernel", "no PROCMAP_QUERY, which came with Linux 6.11")
+	if reader == procmaps.Ioctl {
+		testtarget.Need(tb, "PROCMAP_QUERY")
 	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	maps.Close()
 }
 
 // open is Open for a process that must give its mappings.
@@ -95,7 +88,7 @@ func freeze(t *testing.T, pid int) {
 	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the target to stop", func() bool {
+	testtarget.WaitFor(t, "the target to stop", func() bool {
 		stats, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil {
 			t.Fatal(err)
@@ -109,14 +102,4 @@ func freeze(t *testing.T, pid int) {
 			return !strings.HasPrefix(state, "T")
 		})
 	})
-}
-
-// waitFor waits until done, which must come.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited a minute for %s", what)
-		}
-	}
 }

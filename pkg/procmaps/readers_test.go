@@ -73,6 +73,9 @@ var hugeOffsets = map[int][]uint64{
 	64: {1 << 63, math.MaxUint64 - 2*page + 1},
 }[strconv.IntSize]
 
+// hostileSplit is how many mappings that are alike a hostile target has.
+var hostileSplit = testtarget.Sized(500, 5000)
+
 // hostile starts a target whose mappings have all that is hard to read.
 func hostile(t *testing.T) *testtarget.Target {
 	t.Helper()
@@ -95,7 +98,7 @@ func hostile(t *testing.T) *testtarget.Target {
 	target.Do("deep %s 4095", directory) // longer than the ioctl's buffer
 	target.Do("deep %s 67000", directory)
 	target.Do("map rw- 1 shared")
-	target.Do("split 5000")
+	target.Do("split %d", hostileSplit)
 	freeze(t, target.PID)
 	return target
 }
@@ -129,7 +132,7 @@ func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
 	// Of the thousands that are alike, a few will do.
 	var some []procmaps.Mapping
 	for i, mapping := range all {
-		if mapping.End-mapping.Start != page || mapping.Path != "" || i%500 == 0 {
+		if mapping.End-mapping.Start != page || mapping.Path != "" || i%(hostileSplit/10) == 0 {
 			some = append(some, mapping)
 		}
 	}
@@ -208,8 +211,8 @@ func expectHostile(t *testing.T, all []procmaps.Mapping) {
 		has("a path of KBs", func(m procmaps.Mapping) bool { return len(m.Path) >= length && len(m.Path) < length+300 })
 	}
 	has("shared memory", func(m procmaps.Mapping) bool { return m.Shared })
-	if len(all) < 5000 {
-		t.Errorf("%d mappings; want 5000 and more", len(all))
+	if len(all) < hostileSplit {
+		t.Errorf("%d mappings; want %d and more", len(all), hostileSplit)
 	}
 	if slices.ContainsFunc(all, func(m procmaps.Mapping) bool { return m.Path == "[vsyscall]" }) {
 		t.Error("the gate page is listed; it is no mapping of the process")

@@ -162,7 +162,7 @@ func TestProcessVMKeepsToTheProtection(t *testing.T) {
 // What this test shows is the danger of /proc/PID/mem, not a feature: whoever
 // writes through it must look at the mappings first, with the target stopped.
 func TestProcMemWritesWhatTheTargetItselfCouldNot(t *testing.T) {
-	needForce(t)
+	testtarget.Need(t, "forced writes")
 	target := testtarget.Start(t)
 	memory := procMem(t, target.PID)
 	for _, protection := range []string{"r--", "r-x", "--x", "---"} {

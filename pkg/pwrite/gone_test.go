@@ -3,7 +3,6 @@ package pwrite_test
 import (
 	"errors"
 	"math"
-	"os"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -67,23 +66,5 @@ func TestOpenProcMemOfNoProcessIsENOENT(t *testing.T) {
 		if !errors.Is(err, unix.ENOENT) || memory != nil {
 			t.Errorf("OpenProcMem(%d) = %v, %v; want ENOENT", pid, memory, err)
 		}
-	}
-}
-
-// needForce skips the test where /proc/PID/mem keeps to the protection.
-func needForce(t *testing.T) {
-	t.Helper()
-	memory, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(memory)
-	file, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteAt([]byte{1}, int64(addressOf(memory))); err != nil {
-		testtarget.Skip(t, "kernel", "it runs with proc_mem.force_override=never: "+err.Error())
 	}
 }

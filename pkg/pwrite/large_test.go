@@ -2,16 +2,12 @@ package pwrite_test
 
 import (
 	"bytes"
-	"strconv"
 	"testing"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
 )
-
-func addressOf(memory []byte) uint64 { return uint64(linux.AddressOf(memory)) }
 
 // sparse maps size bytes that cost memory only where they are written to.
 func sparse(t *testing.T, size int) []byte {
@@ -24,22 +20,18 @@ func sparse(t *testing.T, size int) []byte {
 	return memory
 }
 
-// tooLarge is a size that takes two calls. No int of 32 bits holds it.
-func tooLarge() int {
-	size := int64(3<<30 - page)
-	return int(size)
-}
+// oneCall is the most that one call moves, or in a quick run a small twin that
+// takes the same path, and tooLarge is more than that. No int of 32 bits holds it.
+var (
+	oneCall  = testtarget.Sized(20<<20, pwrite.MaxBytes)
+	tooLarge = int(int64(oneCall)*3/2) &^ (page - 1)
+)
 
 func TestMoreBytesThanOneCallMoves(t *testing.T) {
-	if testing.Short() {
-		testtarget.Skip(t, "long", "-short, and 3 GiB of memory are touched")
-	}
-	if strconv.IntSize < 64 {
-		testtarget.Skip(t, "64bit", "no address space of 32 bits holds them")
-	}
-	size := tooLarge()
+	testtarget.Need(t, "64-bit tests")
+	size := tooLarge
 	source := sparse(t, size)
-	marks := []int{0, pwrite.MaxBytes - 8, pwrite.MaxBytes, size - 8}
+	marks := []int{0, oneCall - 8, oneCall, size - 8}
 	for i, at := range marks {
 		copy(source[at:], pattern(8, i))
 	}
@@ -48,7 +40,7 @@ func TestMoreBytesThanOneCallMoves(t *testing.T) {
 	cuts := map[string][]int{
 		"one segment":                           {size},
 		"several, the last over the limit":      {100, 0, 100, size - 200},
-		"three, of which the first fill a call": {1, pwrite.MaxBytes - 1, size - pwrite.MaxBytes},
+		"three, of which the first fill a call": {1, oneCall - 1, size - oneCall},
 	}
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
@@ -83,15 +75,13 @@ func TestMoreBytesThanOneCallMoves(t *testing.T) {
 }
 
 func TestALargeReadStopsAtTheFault(t *testing.T) {
-	if strconv.IntSize < 64 {
-		testtarget.Skip(t, "64bit", "no address space of 32 bits holds it")
-	}
+	testtarget.Need(t, "64-bit tests")
 	target := testtarget.Start(t)
 	base := target.Address("map rw- 300")
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
 			// What lies behind the 300 pages is never touched.
-			segments := []pwrite.Segment{{Address: base, Data: sparse(t, tooLarge())}}
+			segments := []pwrite.Segment{{Address: base, Data: sparse(t, tooLarge)}}
 			place, err := backend.open(t, target.PID).Read(segments)
 			wantStop(t, segments, place, err, pwrite.Position{Offset: 300 * page}, backend.read, backend.fault)
 		})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -16,9 +15,7 @@ import (
 
 // several makes Go run several threads at a time, however many cores there are.
 func several(t *testing.T) {
-	if strconv.IntSize < 64 {
-		testtarget.Skip(t, "64bit", "no address space of 32 bits holds all that")
-	}
+	testtarget.Need(t, "64-bit tests")
 	before := runtime.GOMAXPROCS(4)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
@@ -44,23 +41,23 @@ func contents(t *testing.T, pid int, address uint64, size int) []byte {
 func TestSegmentsThatSeveralThreadsWrite(t *testing.T) {
 	several(t)
 	target := testtarget.Start(t)
-	base := target.Address("map rw- %d", 80*mebi/page)
+	base := target.Address("map rw- %d", 40*mebi/page)
 	memory := pwrite.ProcessVM{PID: target.PID}
 	for name, segments := range map[string][]pwrite.Segment{
 		"as little as that":                     runOf(base, 16*mebi),
 		"no whole number of chunks":             runOf(base+3, 17*mebi+77),
-		"two beside each other":                 runOf(base, 20*mebi, 18*mebi+5),
-		"between small ones":                    runOf(base+1, 5, 0, 40*mebi+1, 7, 9),
-		"behind as many as one call takes":      append(tiny(pwrite.MaxSegments)(base), runOf(base+8*mebi, 33*mebi)...),
-		"one that overlaps, of which some stay": append(runOf(base, 32*mebi), runOf(base+mebi, 32*mebi)...),
+		"two beside each other":                 runOf(base, 17*mebi, 18*mebi+5),
+		"between small ones":                    runOf(base+1, 5, 0, 18*mebi+1, 7, 9),
+		"behind as many as one call takes":      append(tiny(pwrite.MaxSegments)(base), runOf(base+8*mebi, 19*mebi)...),
+		"one that overlaps, of which some stay": append(runOf(base, 17*mebi), runOf(base+mebi, 18*mebi)...),
 	} {
-		before := contents(t, target.PID, base, 80*mebi)
+		before := contents(t, target.PID, base, 40*mebi)
 		place, err := memory.Write(segments)
 		total := place.Moved(segments)
 		if err != nil || place != (pwrite.Position{Segment: len(segments)}) {
 			t.Errorf("%s: Write = %v, %v", name, place, err)
 		}
-		if !bytes.Equal(contents(t, target.PID, base, 80*mebi), apply(before, base, segments, total)) {
+		if !bytes.Equal(contents(t, target.PID, base, 40*mebi), apply(before, base, segments, total)) {
 			t.Errorf("%s: other bytes arrived", name)
 		}
 		into := make([]pwrite.Segment, len(segments))
@@ -77,29 +74,34 @@ func TestSegmentsThatSeveralThreadsWrite(t *testing.T) {
 // each byte whether it arrived.
 func TestAHoleBeforeSeveralThreads(t *testing.T) {
 	several(t)
-	const pages = 64 * mebi / page
-	for name, holes := range map[string][]int{
-		"in the first page":          {0},
-		"in the first chunk":         {100},
-		"at the end of a chunk":      {511},
-		"at the start of a chunk":    {512},
-		"in the middle":              {8001},
-		"in the last page":           {pages - 1},
-		"two, in one chunk":          {6000, 6010},
-		"two, far apart":             {700, 15000},
-		"two, in neighbouring parts": {1023, 1024},
+	const size, pages, chunk = 24 * mebi, 24 * mebi / page, 4 * mebi / page
+	target := testtarget.Start(t)
+	base := target.Address("map rw- %d", pages)
+	memory := pwrite.ProcessVM{PID: target.PID}
+	data := pattern(size+pages, 0)
+	for i, c := range []struct {
+		name  string
+		holes []int
+	}{
+		{"in the first page", []int{0}},
+		{"in the first chunk", []int{100}},
+		{"at the end of a chunk", []int{chunk - 1}},
+		{"at the start of a chunk", []int{chunk}},
+		{"in the middle", []int{pages/2 + 1}},
+		{"in the last page", []int{pages - 1}},
+		{"two, in one chunk", []int{2*chunk + 5, 2*chunk + 15}},
+		{"two, far apart", []int{700, 5000}},
+		{"two, on both sides of a seam", []int{chunk - 1, chunk}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			target := testtarget.Start(t)
-			base := target.Address("map rw- %d", pages)
-			for _, hole := range holes {
+		t.Run(c.name, func(t *testing.T) {
+			for _, hole := range c.holes {
 				target.Do("protect %#x 4096 r--", base+uint64(hole*page))
 			}
-			segments := runOf(base, 64*mebi)
-			memory := pwrite.ProcessVM{PID: target.PID}
-			before := contents(t, target.PID, base, 64*mebi)
+			// Shifted, no byte is that of the case before.
+			segments := []pwrite.Segment{{Address: base, Data: data[i:][:size]}}
+			before := contents(t, target.PID, base, size)
 			place, err := memory.Write(segments)
-			wantStop(t, segments, place, err, pwrite.Position{Offset: holes[0] * page}, "process_vm_writev", unix.EFAULT)
+			wantStop(t, segments, place, err, pwrite.Position{Offset: c.holes[0] * page}, "process_vm_writev", unix.EFAULT)
 			want := apply(before, base, segments, uint64(place.Offset))
 			transferError, _ := errors.AsType[*pwrite.TransferError](err)
 			last := base + uint64(place.Offset)
@@ -110,9 +112,10 @@ func TestAHoleBeforeSeveralThreads(t *testing.T) {
 				last = e.Address + e.Size
 				copy(want[e.Address-base:last-base], segments[0].Data[e.Address-base:])
 			}
-			if got := contents(t, target.PID, base, 64*mebi); !bytes.Equal(got, want) {
+			if got := contents(t, target.PID, base, size); !bytes.Equal(got, want) {
 				t.Errorf("%v and %v do not say what arrived", place, transferError.Beyond)
 			}
+			target.Do("protect %#x %d rw-", base, size)
 		})
 	}
 }
@@ -120,11 +123,11 @@ func TestAHoleBeforeSeveralThreads(t *testing.T) {
 func TestAReadBySeveralThreadsStopsAtTheFault(t *testing.T) {
 	several(t)
 	target := testtarget.Start(t)
-	base := target.Address("map rw- %d", 64*mebi/page)
-	target.Do("protect %#x 4096 ---", base+40*mebi)
-	segments := []pwrite.Segment{{Address: base, Data: make([]byte, 64*mebi)}}
+	base := target.Address("map rw- %d", 24*mebi/page)
+	target.Do("protect %#x 4096 ---", base+9*mebi)
+	segments := []pwrite.Segment{{Address: base, Data: make([]byte, 24*mebi)}}
 	place, err := pwrite.ProcessVM{PID: target.PID}.Read(segments)
-	wantStop(t, segments, place, err, pwrite.Position{Offset: 40 * mebi}, "process_vm_readv", unix.EFAULT)
+	wantStop(t, segments, place, err, pwrite.Position{Offset: 9 * mebi}, "process_vm_readv", unix.EFAULT)
 	if transferError, ok := errors.AsType[*pwrite.TransferError](err); ok && transferError.Beyond != nil {
 		t.Errorf("a read says what was written: %v", transferError.Beyond)
 	}

@@ -1,12 +1,11 @@
 package adversarial
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,109 +13,67 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
 )
 
-func init() { roles["doomed"] = playDoomed }
+// canGoBack tells whether a thread that makes a system call for a writer finds back
+// by itself when the writer is killed: the product has that for amd64 alone.
+func canGoBack() bool { return testtarget.Missing("amd64") == nil }
 
-// dooms are what a writer does again and again until it is killed.
-var dooms = []struct {
-	name    string
-	options []machcompat.Option
-	do      func(task *machcompat.Task, page uint64, round int) error
-}{
-	{"write through procmem", []machcompat.Option{machcompat.WithBackend(machcompat.ProcMem)}, writeOnce},
-	{"atomic write", []machcompat.Option{machcompat.Atomic()}, writeOnce},
-	{"suspend and resume", nil, func(task *machcompat.Task, page uint64, round int) error {
-		if err := task.Suspend(); err != nil {
-			return err
-		}
-		if err := writeOnce(task, page, round); err != nil {
-			return err
-		}
-		return task.Resume()
-	}},
-	{"vm_protect", nil, func(task *machcompat.Task, page uint64, round int) error {
-		return task.Protect(page, pageSize, false, machcompat.VM_PROT_READ|machcompat.VMProt(round%2)*machcompat.VM_PROT_WRITE)
-	}},
-	{"vm_allocate and vm_deallocate", nil, func(task *machcompat.Task, page uint64, round int) error {
-		got, err := task.Allocate(0, pageSize, machcompat.VM_FLAGS_ANYWHERE)
-		if err != nil {
-			return err
-		}
-		return task.Deallocate(got, pageSize)
-	}},
-}
-
-func writeOnce(task *machcompat.Task, page uint64, round int) error {
-	return task.Write(page, []byte{byte(round)})
-}
-
-// playDoomed is the life of a writer that is killed. It says when it begins.
+// playDoomed is the life of a writer that is killed: it makes one call again and
+// again, and says when it begins.
 func playDoomed(p part) {
-	task, err := machcompat.TaskForPID(p.PID, dooms[p.Way].options...)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for round := 0; ; round++ {
-		if err := dooms[p.Way].do(task, p.Address, round); err != nil {
-			fmt.Println(err)
-			return
-		}
-		if round == 0 {
+	c := callNamed(calls, p.Call)
+	task, err := openTask(p.PID, c.options...)
+	for round := 0; err == nil; round++ {
+		if err = c.do(task, p.Address, round); round == 0 && err == nil {
 			fmt.Println("begun")
 		}
 	}
+	fmt.Println(err)
 }
 
-// busy is the target of pkg/machcompat that checks its own registers, signals,
-// signal mask and what its system calls return.
-const busySource = "../../pkg/machcompat/testdata/busy.c"
-
-func startBusy(t *testing.T) *program {
-	t.Helper()
-	p := start(t, exec.Command(testtarget.BuildC(t, busySource)))
-	task := taskFor(t, p.PID)
-	if err := task.Protect(p.Address, pageSize, false, machcompat.VM_PROT_DEFAULT); err != nil {
-		t.Fatal(err)
+// Attack 4. Whatever a writer was doing when it is killed, the target runs on:
+// untraced, all threads, with its registers and its signal mask.
+func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
+	testtarget.Need(t, "cc")
+	// The target of pkg/machcompat that checks its own registers, signals, signal
+	// mask and what its system calls return.
+	target := start(t, exec.Command(testtarget.BuildC(t, "../../pkg/machcompat/testdata/busy.c")))
+	task := taskFor(t, target.PID)
+	calls := slices.DeleteFunc(slices.Clone(stopping), func(c call) bool { return !c.writes && !canGoBack() })
+	rounds := 0
+	for round := range testtarget.Rounds(testtarget.Sized(2, 200) * len(calls)) {
+		call := calls[round%len(calls)]
+		// It may be as the last writer left it.
+		if err := task.Protect(target.Address, pageSize, false, machcompat.VM_PROT_DEFAULT); err != nil {
+			t.Fatalf("round %d, before %s: %v", round, call.name, err)
+		}
+		writer := testtarget.StartProcess(t, roleCommand(t, target.part("doomed", call.name)))
+		if line, err := writer.ReadLine(); line != "begun" {
+			t.Fatalf("round %d: %s: the writer says %q, %v", round, call.name, line, err)
+		}
+		time.Sleep(rand.N(3 * time.Millisecond)) // any moment will do
+		writer.End()
+		if how := harm(target.PID); how != "" {
+			t.Fatalf("round %d: after %s: %s", round, call.name, how)
+		}
+		rounds++
 	}
-	task.Close()
-	return p
-}
-
-// killWriter starts a writer and kills it at a random moment. It returns what
-// kept the writer from its work.
-func killWriter(t *testing.T, p *program, doom int) string {
-	t.Helper()
-	cmd := roleCommand(t, part{Role: "doomed", PID: p.PID, Address: p.Address, Way: doom})
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	t.Logf("%d rounds", rounds)
+	if err := target.verdict(); err != nil {
+		t.Error(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	lines := bufio.NewReader(stdout)
-	if line, err := lines.ReadString('\n'); line != "begun\n" {
-		return fmt.Sprintf("the writer says %q, %v", line, err)
-	}
-	time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
-	return ""
 }
 
 // harm says what is wrong with a process that nobody traces any more: "" when
-// all its threads run, or wait for what they like, and take signals.
+// all its threads run, or wait for what they like, and take signals. A thread
+// blocks signals for moments of its own too, and on a busy machine it takes a
+// while to become what it was: harm is what stays for half a minute.
 func harm(pid int) string {
+	const stays = 30 * time.Second
 	before := threadsThat(pid, harmOf)
-	// A thread blocks signals for moments of its own too, and on a busy machine
-	// it takes a while to become what it was: harm is what stays.
-	for range 100 {
-		if len(before) == 0 {
-			return ""
-		}
-		time.Sleep(20 * time.Millisecond)
+	for end := time.Now().Add(stays); len(before) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		now := threadsThat(pid, harmOf)
 		for tid, how := range before {
 			if now[tid] != how {
@@ -128,6 +85,14 @@ func harm(pid int) string {
 		return how
 	}
 	return ""
+}
+
+// mustBeFree fails the test when a thread of the process is stopped or traced.
+func mustBeFree(t *testing.T, pid int) {
+	t.Helper()
+	if how := harm(pid); how != "" {
+		t.Errorf("afterwards %s", how)
+	}
 }
 
 // threadsThat returns the threads of which find says something.
@@ -148,6 +113,11 @@ func threadsThat(pid int, find func(status string) string) map[int]string {
 	return found
 }
 
+// tracersOf returns the threads that are traced, and by whom.
+func tracersOf(pid int) map[int]string {
+	return threadsThat(pid, func(status string) string { return strings.TrimPrefix(statusField(status, "TracerPid"), "0") })
+}
+
 // statusField returns a line of /proc/PID/status.
 func statusField(status, name string) string {
 	for line := range strings.Lines(status) {
@@ -158,9 +128,13 @@ func statusField(status, name string) string {
 	return ""
 }
 
+// hasSignal reports whether a mask of /proc/PID/status has a signal.
+func hasSignal(mask string, signal unix.Signal) bool {
+	signals, _ := strconv.ParseUint(mask, 16, 64)
+	return signals&(1<<(signal-1)) != 0
+}
+
 func harmOf(status string) string {
-	const term = 1 << (15 - 1)
-	blocked, _ := strconv.ParseUint(statusField(status, "SigBlk"), 16, 64)
 	switch state := statusField(status, "State"); {
 	case strings.HasPrefix(state, "Z"), strings.HasPrefix(state, "X"):
 		return "a thread has ended"
@@ -168,33 +142,8 @@ func harmOf(status string) string {
 		return "a thread is stopped"
 	case statusField(status, "TracerPid") != "0":
 		return "a thread is traced"
-	case blocked&term != 0:
+	case hasSignal(statusField(status, "SigBlk"), unix.SIGTERM):
 		return "a thread blocks all signals"
 	}
 	return ""
-}
-
-// Attack 4. Whatever a writer was doing when it is killed, the target runs on:
-// untraced, all threads, with its registers and its signal mask.
-func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
-	for doom, d := range dooms {
-		t.Run(d.name, func(t *testing.T) {
-			if strings.HasPrefix(d.name, "vm_") && runtime.GOARCH != "amd64" {
-				testtarget.Skip(t, "amd64", "a borrowed thread has no way back on this architecture")
-			}
-			t.Parallel()
-			p := startBusy(t)
-			for round := range *killRounds {
-				if how := killWriter(t, p, doom); how != "" {
-					t.Fatalf("round %d: %s", round, how)
-				}
-				if how := harm(p.PID); how != "" {
-					t.Fatalf("round %d: %s", round, how)
-				}
-			}
-			if err := p.verdict(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
 }

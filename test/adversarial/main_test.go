@@ -4,28 +4,19 @@
 package adversarial
 
 import (
-	"bufio"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
 )
-
-var (
-	stormSeconds = flag.Float64("adversarial.seconds", 2, "how long each storm lasts")
-	killRounds   = flag.Int("adversarial.rounds", 40, "how often each kind of writer is killed")
-)
-
-func stormTime() time.Duration { return time.Duration(*stormSeconds * float64(time.Second)) }
 
 const pageSize = 4096
 
@@ -34,106 +25,81 @@ func TestMain(m *testing.M) {
 		return
 	}
 	// The race detector would wait a second at the end of each writer.
-	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	os.Exit(testtarget.Main(m))
 }
 
 // program is a running C target. It prints an address first, works until its
 // input ends, and prints "ok" unless it found something amiss.
 type program struct {
-	PID     int
+	*testtarget.Process
+	PID     int // of the target: in a crowd another process speaks for it
 	Address uint64
 
-	t     testing.TB
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	lines *bufio.Reader
-	ended bool
-	// pending is what the target still has to say to an earlier command.
-	pending chan error
+	t testing.TB
 }
 
-// start starts a C target and reads its address. It is ended with the test.
+// start starts a target and reads its address.
 func start(t testing.TB, cmd *exec.Cmd) *program {
 	t.Helper()
-	cmd.Stderr = os.Stderr
-	stdin, stdout := testtarget.StartPiped(t, cmd)
-	p := &program{PID: cmd.Process.Pid, t: t, cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout)}
-	t.Cleanup(p.kill)
-	line, err := p.line()
+	process := testtarget.StartProcess(t, cmd)
+	return &program{process, process.PID, addressIn(t, process.Line()), t}
+}
+
+func addressIn(t testing.TB, line string) uint64 {
+	t.Helper()
+	address, err := strconv.ParseUint(line, 0, 64)
 	if err != nil {
-		t.Fatalf("%s: %v", cmd.Path, err)
+		t.Fatalf("the target says %q; want an address", line)
 	}
-	if p.Address, err = strconv.ParseUint(line, 0, 64); err != nil {
-		t.Fatalf("%s says %q; want an address", cmd.Path, line)
-	}
-	return p
+	return address
 }
 
-func (p *program) line() (string, error) {
-	line, err := p.lines.ReadString('\n')
-	return strings.TrimSpace(line), err
+// startC starts a target of testdata.
+func startC(t testing.TB, name string, arguments ...string) *program {
+	t.Helper()
+	return start(t, exec.Command(testtarget.BuildC(t, "testdata/"+name+".c"), arguments...))
 }
 
-// command sends a line and returns the answer.
-func (p *program) command(format string, arguments ...any) (string, error) {
-	if p.pending != nil {
-		if err := <-p.pending; err != nil {
-			return "", err
-		}
-		p.pending = nil
-	}
-	if _, err := fmt.Fprintf(p.stdin, format+"\n", arguments...); err != nil {
-		return "", err
-	}
-	return p.line()
+// startVictim starts a target that knows whether its page has changed.
+func startVictim(t testing.TB) *program {
+	t.Helper()
+	return startC(t, "victim", "o")
 }
 
-// kill ends the target. A second call does nothing.
-func (p *program) kill() {
-	if !p.ended {
-		p.ended = true
-		p.cmd.Process.Kill()
-		p.cmd.Wait()
-	}
+// endIfItHangs kills a process after the longest time that anything takes, so that
+// who reads from it comes to an end. The process must not be waited for before stop.
+func endIfItHangs(pid int) (stop func() bool) {
+	return time.AfterFunc(testtarget.Patience, func() { unix.Kill(pid, unix.SIGKILL) }).Stop
 }
 
 // verdict ends the target's input and returns what the target says of itself:
 // nil when it found nothing amiss.
 func (p *program) verdict() error {
-	if p.ended {
-		return nil
+	defer p.End()
+	defer endIfItHangs(p.PID)()
+	p.Stdin.Close()
+	if line, err := p.ReadLine(); !strings.HasPrefix(line, "ok") {
+		return fmt.Errorf("the target says %q, %v", line, err)
 	}
-	defer p.kill()
-	p.stdin.Close()
-	answer := make(chan string, 1)
-	go func() {
-		line, err := p.line()
-		answer <- fmt.Sprint(line, " ", err)
-	}()
-	select {
-	case line := <-answer:
-		if !strings.HasPrefix(line, "ok") {
-			return fmt.Errorf("the target says %q", line)
-		}
-		return nil
-	case <-time.After(20 * time.Second):
-		return fmt.Errorf("the target does not answer")
-	}
+	return nil
 }
 
-// taskFor is TaskForPID for a process that must give one.
+// openTask is TaskForPID with time for a stop on the slowest machine.
+func openTask(pid int, options ...machcompat.Option) (*machcompat.Task, error) {
+	return machcompat.TaskForPID(pid, append([]machcompat.Option{machcompat.WithStopTimeout(testtarget.Patience)}, options...)...)
+}
+
+// taskFor is openTask for a process that must give a task.
 func taskFor(t testing.TB, pid int, options ...machcompat.Option) *machcompat.Task {
 	t.Helper()
-	task, err := machcompat.TaskForPID(pid, options...)
+	task, err := openTask(pid, options...)
 	if err != nil {
 		t.Fatalf("TaskForPID(%d) = %v", pid, err)
 	}
 	t.Cleanup(func() { task.Close() })
 	return task
 }
-
-func addressOf(b []byte) uint64 { return uint64(linux.AddressOf(b)) }
 
 // ways are the ways in which a write is made, and whether the target is stopped
 // for it.
@@ -146,4 +112,61 @@ var ways = []struct {
 	{"process_vm stopped", true, []machcompat.Option{machcompat.WithBackend(machcompat.ProcessVM), machcompat.WithStop(machcompat.StopAlways)}},
 	{"procmem stopped", true, []machcompat.Option{machcompat.WithBackend(machcompat.ProcMem)}},
 	{"atomic", true, []machcompat.Option{machcompat.Atomic()}},
+}
+
+// call is something that is done to a page of a target, in rounds of any number.
+type call struct {
+	name    string
+	options []machcompat.Option
+	writes  bool // the first byte of the page, and else it changes none
+	do      func(task *machcompat.Task, page uint64, round int) error
+}
+
+var calls = []call{
+	{"write", nil, true, writeOnce},
+	{"write through process_vm", ways[0].options, true, writeOnce},
+	{"write with the stop waived", []machcompat.Option{machcompat.WithStop(machcompat.StopNever)}, true, writeOnce},
+	{"write through procmem", ways[2].options, true, writeOnce},
+	{"atomic write", ways[3].options, true, writeOnce},
+	{"suspend and resume", nil, true, func(task *machcompat.Task, page uint64, round int) error {
+		if err := task.Suspend(); err != nil {
+			return err
+		}
+		if err := writeOnce(task, page, round); err != nil {
+			return err
+		}
+		return task.Resume()
+	}},
+	{"vm_protect", nil, false, func(task *machcompat.Task, page uint64, round int) error {
+		return task.Protect(page, pageSize, false, machcompat.VM_PROT_READ|machcompat.VMProt(round%2)*machcompat.VM_PROT_WRITE)
+	}},
+	{"vm_allocate and vm_deallocate", nil, false, func(task *machcompat.Task, _ uint64, _ int) error {
+		address, err := task.Allocate(0, pageSize, machcompat.VM_FLAGS_ANYWHERE)
+		if err != nil {
+			return err
+		}
+		return task.Deallocate(address, pageSize)
+	}},
+}
+
+// stopping are the calls that stop a target, each of which must leave it as it
+// was.
+var stopping = calls[3:]
+
+func (c call) stops() bool {
+	return slices.ContainsFunc(stopping, func(other call) bool { return other.name == c.name })
+}
+
+func writeOnce(task *machcompat.Task, page uint64, round int) error {
+	return task.Write(page, []byte{byte(round)})
+}
+
+// twice makes a call in two rounds, after which the page may be written as before.
+func (c call) twice(task *machcompat.Task, page uint64) error {
+	for round := range 2 {
+		if err := c.do(task, page, round); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
 }

@@ -4,32 +4,40 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os/exec"
-	"runtime"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
 )
 
 // odd starts a target with one kind of odd memory.
 func odd(t *testing.T, kind string) *program {
 	t.Helper()
-	target := start(t, exec.Command(testtarget.BuildC(t, "testdata/odd.c"), kind))
+	target := startC(t, "odd", kind)
 	if target.Address == 0 {
-		// Huge pages must be reserved by the machine's owner; no kernel has them
-		// by itself.
-		testtarget.Skip(t, "memory of the kind "+kind, "the target can't have it")
+		t.Fatalf("the target can't have memory of the kind %s", kind)
 	}
 	return target
+}
+
+// must sends a target of odd memory a command that must not fail.
+func (p *program) must(command string) {
+	p.t.Helper()
+	if answer, err := p.Ask("%s", command); err != nil || answer != "0" {
+		p.t.Fatalf("%s: the target says %q, %v", command, answer, err)
+	}
 }
 
 // look returns a byte as the target itself reads it.
 func (p *program) look(offset int) byte {
 	p.t.Helper()
-	answer, err := p.command("look %d", offset)
+	answer, err := p.Ask("look %d", offset)
 	value, convErr := strconv.Atoi(answer)
 	if err != nil || convErr != nil {
 		p.t.Fatalf("the target says %q, %v", answer, errors.Join(err, convErr))
@@ -49,49 +57,69 @@ func wantCode(t *testing.T, err error, want machcompat.KernReturn) *machcompat.E
 // Attack 8. Each kind of memory, in each way of writing: what may be written is,
 // what may not is refused with its code, and nothing else changes.
 func TestOddMemory(t *testing.T) {
+	testtarget.Need(t, "cc")
 	const page, huge = pageSize, 2 << 20
 	type access struct {
 		offset, size int
 		want         machcompat.KernReturn
 		partial      bool // some of it arrives, unless the write is atomic
 	}
-	for _, c := range []struct {
-		kind     string
-		before   string // a command
-		accesses []access
+	for i, c := range []struct {
+		name, kind string
+		before     string // a command
+		accesses   []access
 	}{
-		{"thp", "", []access{{0, huge, 0, false}, {huge - 10, 20, machcompat.KERN_PROTECTION_FAILURE, false}, {huge + page, huge - page, 0, false}, {0, 2 * huge, machcompat.KERN_PROTECTION_FAILURE, false}}},
-		{"hugetlb", "", []access{{0, huge, 0, false}, {huge - 4, 8, machcompat.KERN_INVALID_ADDRESS, false}}},
-		{"file", "", []access{{0, 4 * page, 0, false}}},
-		{"file", "cut", []access{{0, page, 0, false}, {page, 1, machcompat.KERN_MEMORY_ERROR, false}, {page - 4, 8, machcompat.KERN_MEMORY_ERROR, true}}},
-		{"stack", "", []access{{0, 1, machcompat.KERN_INVALID_ADDRESS, false}}},
-		{"stack", "grow", []access{{0, 1, 0, false}}},
-		{"top", "", []access{{0, page, 0, false}}},
-		{"reserved", "", []access{{0, page, 0, false}, {page - 1, 2, machcompat.KERN_PROTECTION_FAILURE, false}, {-page, 8, machcompat.KERN_PROTECTION_FAILURE, false}}},
+		{"huge pages", "thp", "", []access{{0, huge, 0, false}, {huge - 10, 20, machcompat.KERN_PROTECTION_FAILURE, false}, {huge + page, huge - page, 0, false}, {0, 2 * huge, machcompat.KERN_PROTECTION_FAILURE, false}}},
+		{"pages of hugetlb", "hugetlb", "", []access{{0, huge, 0, false}, {huge - 4, 8, machcompat.KERN_INVALID_ADDRESS, false}}},
+		{"a shared file", "file", "", []access{{0, 4 * page, 0, false}}},
+		{"a shared file that was cut", "file", "cut", []access{{0, page, 0, false}, {page, 1, machcompat.KERN_MEMORY_ERROR, false}, {page - 4, 8, machcompat.KERN_MEMORY_ERROR, true}}},
+		{"below the stack", "stack", "", []access{{0, 1, machcompat.KERN_INVALID_ADDRESS, false}}},
+		{"below the stack, once it has grown", "stack", "grow", []access{{0, 1, 0, false}}},
+		{"the highest page", "top", "", []access{{0, page, 0, false}}},
+		{"a page in 64 TiB of reserved space", "reserved", "", []access{{0, page, 0, false}, {page - 1, 2, machcompat.KERN_PROTECTION_FAILURE, false}, {-page, 8, machcompat.KERN_PROTECTION_FAILURE, false}}},
 	} {
-		for _, way := range ways {
-			t.Run(fmt.Sprintf("%s %s, %s", c.kind, c.before, way.name), func(t *testing.T) {
-				target := odd(t, c.kind)
-				task := taskFor(t, target.PID, way.options...)
-				if c.before != "" {
-					if answer, err := target.command("%s", c.before); err != nil {
-						t.Fatal(answer, err)
+		t.Run(c.name, func(t *testing.T) {
+			if c.kind == "hugetlb" {
+				testtarget.Need(t, "hugetlb")
+			}
+			for _, way := range testtarget.Some(ways, 2, i) {
+				t.Run(way.name, func(t *testing.T) {
+					target := odd(t, c.kind)
+					task := taskFor(t, target.PID, way.options...)
+					if c.before != "" {
+						target.must(c.before)
 					}
-				}
-				for _, a := range c.accesses {
-					data := bytes.Repeat([]byte{'n'}, a.size)
-					e := wantCode(t, task.Write(target.Address+uint64(a.offset), data), a.want)
-					if e != nil && e.Partial != (a.partial && way.name != "atomic") {
-						t.Errorf("%d bytes at %d: partial is %v: %v", a.size, a.offset, e.Partial, e)
+					for _, a := range c.accesses {
+						data := bytes.Repeat([]byte{'n'}, a.size)
+						e := wantCode(t, task.Write(target.Address+uint64(a.offset), data), a.want)
+						if e != nil && e.Partial != (a.partial && way.name != "atomic") {
+							t.Errorf("%d bytes at %d: partial is %v: %v", a.size, a.offset, e.Partial, e)
+						}
+						if a.want == machcompat.KERN_SUCCESS && target.look(a.offset) != 'n' {
+							t.Errorf("%d bytes at %d have not arrived", a.size, a.offset)
+						}
 					}
-					if a.want == machcompat.KERN_SUCCESS && target.look(a.offset) != 'n' {
-						t.Errorf("%d bytes at %d have not arrived", a.size, a.offset)
-					}
-				}
-				mustBeFree(t, target.PID)
-			})
+					mustBeFree(t, target.PID)
+				})
+			}
+		})
+	}
+}
+
+// waitsForPage reports whether a thread of a process waits in a call that moves
+// bytes to or from the target: proc(5) tells the call and its arguments of those
+// that wait alone.
+func waitsForPage(pid int, target *program) bool {
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	for _, path := range paths {
+		text, _ := os.ReadFile(path)
+		for _, number := range []int{unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_VM_READV} {
+			if strings.HasPrefix(string(text), fmt.Sprintf("%d %#x ", number, target.PID)) {
+				return true
+			}
 		}
 	}
+	return false
 }
 
 // Attack 8. Nobody answers for pages of userfaultfd(2). /proc/PID/mem does not
@@ -99,33 +127,29 @@ func TestOddMemory(t *testing.T) {
 // somebody answers or the right to answer is given up; nothing but a kill of the
 // writer ends the wait.
 func TestUserfaultThatNobodyAnswers(t *testing.T) {
+	testtarget.Need(t, "cc", "userfaultfd")
+	t.Parallel() // it mostly waits
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			target := odd(t, "userfault")
-			options := append([]machcompat.Option{machcompat.WithStopTimeout(500 * time.Millisecond)}, way.options...)
+			// For so long it is stopped, where it waits and was to be.
+			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, way.options...)
 			task := taskFor(t, target.PID, options...)
 			done := make(chan error, 1)
 			data := bytes.Repeat([]byte{'n'}, 2*pageSize)
 			go func() { done <- task.Write(target.Address+100, data) }()
-			waits := way.name != "procmem stopped" && way.name != "atomic"
-			select {
-			case err := <-done:
-				if waits {
-					t.Fatalf("the write did not wait: %v", err)
-				}
-				wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
+			if way.name == "procmem stopped" || way.name == "atomic" {
+				wantCode(t, <-done, machcompat.KERN_MEMORY_ERROR)
 				mustBeFree(t, target.PID)
 				return
-			case <-time.After(2 * time.Second):
-				if !waits {
-					t.Fatal("the write waits")
-				}
 			}
+			testtarget.WaitFor(t, "the write to wait", func() bool { return waitsForPage(os.Getpid(), target) })
 			// The target goes on meanwhile, though the write wanted it stopped.
 			mustBeFree(t, target.PID)
-			if answer, err := target.command("release"); answer != "0" || err != nil {
-				t.Fatal(answer, err)
+			if len(done) > 0 {
+				t.Fatalf("the write did not wait: %v", <-done)
 			}
+			target.must("release")
 			if err := <-done; err != nil {
 				t.Errorf("once it was released: %v", err)
 			}
@@ -139,24 +163,17 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 // The thread that answers is the target's own: a write that keeps it stopped for
 // ever would wait for ever.
 func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
+	testtarget.Need(t, "cc", "userfaultfd")
+	t.Parallel() // it mostly waits
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			target := odd(t, "userfault")
-			if answer, err := target.command("answer"); answer != "0" || err != nil {
-				t.Fatal(answer, err)
-			}
-			options := append([]machcompat.Option{machcompat.WithStopTimeout(500 * time.Millisecond)}, way.options...)
+			target.must("answer")
+			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, way.options...)
 			task := taskFor(t, target.PID, options...)
-			done := make(chan error, 1)
-			go func() { done <- task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)) }()
-			select {
-			case err := <-done:
-				if err != nil {
-					wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
-				}
-			case <-time.After(10 * time.Second):
-				target.kill()
-				t.Fatal("the write never ends")
+			defer endIfItHangs(target.PID)() // the write, which then fails
+			if err := task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)); err != nil {
+				wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
 			}
 			mustBeFree(t, target.PID)
 		})
@@ -166,20 +183,13 @@ func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
 // Attack 8. A writer that waits for a userfault is ended by a kill, and leaves
 // the target as it is.
 func TestWriterThatWaitsForAUserfaultCanBeKilled(t *testing.T) {
+	testtarget.Need(t, "cc", "userfaultfd")
 	target := odd(t, "userfault")
-	cmd := roleCommand(t, part{Role: "watched", PID: target.PID, Address: target.Address + pageSize, Way: 0})
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond)
-	cmd.Process.Kill()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		t.Fatal("the writer does not end")
-	}
+	p := target.part("watched", "vm_write, process_vm")
+	p.Address += pageSize
+	writer := testtarget.StartProcess(t, roleCommand(t, p))
+	testtarget.WaitFor(t, "the write to wait", func() bool { return waitsForPage(writer.PID, target) })
+	writer.End()
 	mustBeFree(t, target.PID)
 	if target.look(0) != 'o' {
 		t.Error("the target has changed")
@@ -189,46 +199,58 @@ func TestWriterThatWaitsForAUserfaultCanBeKilled(t *testing.T) {
 // Attack 8. Guard regions, secret memory, sealed memory: what the map allows and
 // what can be had differ.
 func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			target := testtarget.Start(t)
-			task := taskFor(t, target.PID, way.options...)
+	for _, c := range []struct {
+		name string
+		try  func(t *testing.T, target *testtarget.Target, task *machcompat.Task, atomic bool)
+	}{
+		{"guard regions", func(t *testing.T, target *testtarget.Target, task *machcompat.Task, atomic bool) {
 			base := target.Address("layout rw-:3")
-			if answer := target.Try("guard %#x 4096", base+pageSize); answer == "ok" {
-				e := wantCode(t, task.Write(base+pageSize-8, make([]byte, 16)), machcompat.KERN_MEMORY_ERROR)
-				if e != nil && e.Partial == (way.name == "atomic") {
-					t.Errorf("over a guard region: partial is %v", e.Partial)
-				}
-				wantCode(t, task.Write(base+2*pageSize, []byte("beyond")), machcompat.KERN_SUCCESS)
+			target.Do("guard %#x 4096", base+pageSize)
+			e := wantCode(t, task.Write(base+pageSize-8, make([]byte, 16)), machcompat.KERN_MEMORY_ERROR)
+			if e != nil && e.Partial == atomic {
+				t.Errorf("over a guard region: partial is %v", e.Partial)
 			}
-			secret := target.Try("secret 1")
-			var address uint64
-			if _, err := fmt.Sscanf(secret, "ok %v", &address); err == nil {
-				wantCode(t, task.Write(address, []byte("told")), machcompat.KERN_MEMORY_ERROR)
-				_, err := task.Read(address, 4)
-				wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
-			}
+			wantCode(t, task.Write(base+2*pageSize, []byte("beyond")), machcompat.KERN_SUCCESS)
+		}},
+		{"memfd_secret", func(t *testing.T, target *testtarget.Target, task *machcompat.Task, _ bool) {
+			address := target.Address("secret 1")
+			wantCode(t, task.Write(address, []byte("told")), machcompat.KERN_MEMORY_ERROR)
+			_, err := task.Read(address, 4)
+			wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
+		}},
+		{"mseal", func(t *testing.T, target *testtarget.Target, task *machcompat.Task, _ bool) {
 			sealed := target.Address("layout rw-:1,r--:1")
-			if answer := target.Try("seal %#x 8192", sealed); answer == "ok" {
-				wantCode(t, task.Write(sealed, []byte("sealed")), machcompat.KERN_SUCCESS)
-				wantCode(t, task.Write(sealed+pageSize, []byte("sealed")), machcompat.KERN_PROTECTION_FAILURE)
-				wantCode(t, task.Protect(sealed, pageSize, false, machcompat.VM_PROT_READ), machcompat.KERN_PROTECTION_FAILURE)
-				wantCode(t, task.Deallocate(sealed, pageSize), machcompat.KERN_PROTECTION_FAILURE)
+			target.Do("seal %#x 8192", sealed)
+			wantCode(t, task.Write(sealed, []byte("sealed")), machcompat.KERN_SUCCESS)
+			wantCode(t, task.Write(sealed+pageSize, []byte("sealed")), machcompat.KERN_PROTECTION_FAILURE)
+			wantCode(t, task.Protect(sealed, pageSize, false, machcompat.VM_PROT_READ), machcompat.KERN_PROTECTION_FAILURE)
+			wantCode(t, task.Deallocate(sealed, pageSize), machcompat.KERN_PROTECTION_FAILURE)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			testtarget.Need(t, c.name)
+			target := testtarget.Start(t)
+			for _, way := range ways {
+				t.Run(way.name, func(t *testing.T) {
+					c.try(t, target, taskFor(t, target.PID, way.options...), way.name == "atomic")
+					mustBeFree(t, target.PID)
+				})
 			}
-			mustBeFree(t, target.PID)
 		})
 	}
 }
 
 // Attack 8. As many mappings as a process may have by default, all in one range.
 func TestAsManyMappingsAsAProcessMayHave(t *testing.T) {
-	target := testtarget.Start(t)
-	const count = 65000
-	answer := target.Try("split %d", count)
-	var base uint64
-	if _, err := fmt.Sscanf(answer, "ok %v", &base); err != nil {
-		testtarget.Skip(t, "kernel", "the target can't have so many mappings: "+answer)
+	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
+	most, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err := errors.Join(err, convErr); err != nil {
+		t.Fatal(err)
 	}
+	const own = 500 // of the target itself
+	count := testtarget.Sized(5000, min(65000, most-own))
+	target := testtarget.Start(t)
+	base := target.Address("split %d", count)
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			task := taskFor(t, target.PID, way.options...)
@@ -238,32 +260,6 @@ func TestAsManyMappingsAsAProcessMayHave(t *testing.T) {
 				t.Error(err)
 			}
 			t.Logf("%v: %v", time.Since(begin).Round(time.Millisecond), err)
-			mustBeFree(t, target.PID)
-		})
-	}
-}
-
-// Attack 8. A 32-bit target, from a 64-bit writer.
-func TestThirtyTwoBitTarget(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("32-bit targets are written from amd64")
-	}
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			target := testtarget.StartBinary(t, testtarget.Build(t, "386"))
-			base := target.Address("layout rw-:1,r--:1,gap:1")
-			task := taskFor(t, target.PID, way.options...)
-			wantCode(t, task.Write(base, []byte("narrow")), machcompat.KERN_SUCCESS)
-			wantCode(t, task.Write(base+pageSize, []byte("narrow")), machcompat.KERN_PROTECTION_FAILURE)
-			wantCode(t, task.Write(base+2*pageSize, []byte("narrow")), machcompat.KERN_INVALID_ADDRESS)
-			for _, address := range []uint64{1<<32 - 1, 1 << 32, base | 1<<32, 1 << 40} {
-				wantCode(t, task.Write(address, []byte("wide")), machcompat.KERN_INVALID_ADDRESS)
-			}
-			wantCode(t, task.Protect(base, pageSize, false, machcompat.VM_PROT_READ), machcompat.KERN_SUCCESS)
-			wantCode(t, task.Write(base, []byte("closed")), machcompat.KERN_PROTECTION_FAILURE)
-			if got := target.Bytes(base, 6); string(got) != "narrow" {
-				t.Errorf("%q is there", got)
-			}
 			mustBeFree(t, target.PID)
 		})
 	}

@@ -1,7 +1,6 @@
 package adversarial
 
 import (
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -9,49 +8,25 @@ import (
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
-	"golang.org/x/sys/unix"
 )
-
-// controlTime bounds the search for a fault that must be found. The first one
-// comes within a second.
-const controlTime = 30 * time.Second
-
-// needForce skips the test on kernels that keep /proc/PID/mem to the protection:
-// there a write without the stop does no harm.
-func needForce(t *testing.T) {
-	t.Helper()
-	page, err := unix.Mmap(-1, 0, pageSize, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(page)
-	memory, err := pwrite.OpenProcMem(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer memory.Close()
-	if _, err := memory.Write([]pwrite.Segment{{Address: addressOf(page), Data: []byte{1}}}); err != nil {
-		testtarget.Skip(t, "kernel", "proc_mem.force_override keeps /proc/PID/mem to the protection")
-	}
-}
 
 // Attack 2, the proof that the oracles of the storm see what they are for: with
 // the stop waived, with the check left out, and with a byte lost, each of them
 // must find a fault.
 func TestTheOracleFindsAWriteWithoutTheStop(t *testing.T) {
-	needForce(t)
+	testtarget.Need(t, "forced writes", "cc")
 	storm := startStorm(t, "private", 4)
 	task := taskFor(t, storm.PID, machcompat.WithBackend(machcompat.ProcMem), machcompat.WithStop(machcompat.StopNever))
 	begin := time.Now()
-	runStorm(t, storm, storming{send: sender(task), time: controlTime, untilFault: true})
+	runStorm(storm, sender(task), false, func(*stormWriter) bool { return storm.control.faults.Load() > 0 })
 	if storm.control.faults.Load() == 0 {
-		t.Fatalf("in %v no byte arrived in a page that could not be written, though nothing was stopped", controlTime)
+		t.Fatal("no byte arrived in a page that could not be written, though nothing was stopped")
 	}
 	t.Logf("the target found a fault after %v", time.Since(begin).Round(time.Millisecond))
 }
 
 func TestTheOracleFindsAWriteWithoutTheCheck(t *testing.T) {
-	needForce(t)
+	testtarget.Need(t, "forced writes", "cc")
 	storm := startStorm(t, "private", 4)
 	memory, err := pwrite.OpenProcMem(storm.PID)
 	if err != nil {
@@ -68,10 +43,7 @@ func TestTheOracleFindsAWriteWithoutTheCheck(t *testing.T) {
 		return &machcompat.Error{Segment: place.Segment, Address: s.Address, Size: uint64(len(s.Data)), Written: uint64(place.Offset),
 			Partial: place.Moved(segments) > 0, Fault: at, Code: machcompat.KERN_INVALID_ADDRESS}
 	}
-	mustFind(t, storm, unchecked, "could not be written throughout")
-	if storm.control.faults.Load() == 0 {
-		t.Error("the target found no fault")
-	}
+	mustFind(t, storm, unchecked, "could not be written throughout", 1)
 }
 
 func TestTheOracleFindsALostByte(t *testing.T) {
@@ -86,16 +58,19 @@ func TestTheOracleFindsALostByte(t *testing.T) {
 		shorter[len(segments)-1].Data = last.Data[:len(last.Data)-1]
 		return sender(task)(shorter)
 	}
-	mustFind(t, storm, careless, "are not what was reported")
+	mustFind(t, storm, careless, "are not what was reported", 0)
 }
 
-// mustFind storms until each writer has found its fill of faults.
-func mustFind(t *testing.T, storm *stormTarget, send func([]machcompat.Segment) error, want string) {
+// mustFind storms until each writer has found a fault of a kind, and the target as
+// many as it must.
+func mustFind(t *testing.T, storm *stormTarget, send func([]machcompat.Segment) error, want string, faultsOfTarget uint64) {
 	t.Helper()
-	writers := runStorm(t, storm, storming{send: send, time: controlTime})
-	for i, w := range writers {
-		if !strings.Contains(strings.Join(w.faults, "\n"), want) {
-			t.Errorf("writer %d found no fault that says %q: %q", i, want, w.faults)
+	found := func(w *stormWriter) bool {
+		return storm.control.faults.Load() >= faultsOfTarget && strings.Contains(strings.Join(w.faults, "\n"), want)
+	}
+	for i, w := range runStorm(storm, send, false, found) {
+		if !found(w) {
+			t.Errorf("writer %d found no fault that says %q: %q; the target found %d", i, want, w.faults, storm.control.faults.Load())
 		}
 	}
 }
@@ -113,9 +88,11 @@ func TestNoByteArrivesInAnEpochThatForbidsIt(t *testing.T) {
 			storm := startStorm(t, "private", 1)
 			task := taskFor(t, storm.PID, way.options...)
 			w := &stormWriter{storm: storm, first: 0}
-			late, refused, whole := 0, 0, 0
+			refused, whole := 0, 0
 			data := make([]byte, stormPages*pageSize)
-			for end := time.Now().Add(stormTime()); time.Now().Before(end); {
+			met := func() bool { return whole > 0 && storm.control.denials.Load() > 0 }
+			end, deadline := time.Now().Add(testtarget.Chance()), time.Now().Add(testtarget.Patience)
+			for (!met() || time.Now().Before(end)) && time.Now().Before(deadline) {
 				for i := range data {
 					data[i]++
 				}
@@ -136,12 +113,12 @@ func TestNoByteArrivesInAnEpochThatForbidsIt(t *testing.T) {
 					refused++
 				}
 			}
-			late = int(storm.control.faults.Load())
+			late := int(storm.control.faults.Load())
 			t.Logf("%d whole writes of %d pages, %d refused; %d epochs, in %d of them a byte arrived", whole, stormPages, refused, storm.control.denials.Load(), late)
 			if way.stops && late > 0 {
 				t.Errorf("in %d epochs in which the page could not be written, a byte arrived", late)
 			}
-			if whole == 0 || storm.control.denials.Load() == 0 {
+			if !met() {
 				t.Error("the storm and the writes did not meet")
 			}
 			if err := storm.verdict(); err != nil {

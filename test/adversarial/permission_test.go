@@ -1,7 +1,6 @@
 package adversarial
 
 import (
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -24,21 +23,18 @@ func ownRoot() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: one, GidMappings: one}
 }
 
-// setUID is the victim with the set-user-id bit of root.
-func setUID(t *testing.T) string {
+// setUIDVictim is the victim with the set-user-id bit of root.
+func setUIDVictim(t *testing.T) *exec.Cmd {
 	t.Helper()
-	path := testtarget.BuildC(t, "testdata/victim.c") + "-setuid"
-	text, err := os.ReadFile(testtarget.BuildC(t, "testdata/victim.c"))
+	const source = "test/adversarial/testdata/victim"
+	victim := testtarget.BuildC(t, "testdata/victim.c")
+	path, err := testtarget.Once(source+"-setuid", []string{source + ".c"}, func(path string) *exec.Cmd {
+		return exec.Command("install", "-m", "4755", victim, path)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return exec.Command(path, "o")
 }
 
 // permissionCase is a target and a writer, and what the kernel says of a debugger
@@ -69,23 +65,22 @@ var permissionCases = []permissionCase{
 // Attack 6. What the kernel refuses to a debugger of the same credentials is not
 // done, whatever the call; what it allows works.
 func TestPermissions(t *testing.T) {
-	testtarget.NeedRoot(t)
-	for _, c := range permissionCases {
-		for way, call := range confinedCalls {
+	testtarget.Need(t, "root", "cc")
+	for i, c := range permissionCases {
+		for _, call := range testtarget.Some(calls, 2, i) {
 			t.Run(c.name+", "+call.name, func(t *testing.T) {
-				path := testtarget.BuildC(t, "testdata/victim.c")
+				cmd := exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o")
 				if c.setUID {
-					path = setUID(t)
+					cmd = setUIDVictim(t)
 				}
-				cmd := exec.Command(path, "o")
 				cmd.SysProcAttr = c.target
 				target := start(t, cmd)
 				if c.command != "" {
-					if answer, err := target.command("%s", c.command); err != nil {
+					if answer, err := target.Ask("%s", c.command); err != nil {
 						t.Fatal(answer, err)
 					}
 				}
-				result, died := confined(t, part{PID: target.PID, Address: target.Address, Way: way}, c.writer)
+				result, died := confined(t, target.part("confined", call.name), c.writer)
 				want, hint := c.want, c.hint
 				if strings.HasPrefix(c.name, "CAP_SYS_PTRACE alone") && call.name == "write through procmem" {
 					// The file belongs to the target's user.
@@ -94,7 +89,7 @@ func TestPermissions(t *testing.T) {
 				if result.Code != want || !strings.Contains(result.Hint, hint) {
 					t.Errorf("%+v %s; want %s with %q in the hint", result, died, want, hint)
 				}
-				judgeConfined(t, target, result, way < firstWithoutWrite)
+				judgeConfined(t, target, result, call.writes)
 			})
 		}
 	}
@@ -102,15 +97,16 @@ func TestPermissions(t *testing.T) {
 
 // Attack 6. A pid means another process, or none, in another pid namespace.
 func TestWriterInAnotherPIDNamespace(t *testing.T) {
-	testtarget.NeedRoot(t)
+	testtarget.Need(t, "root", "cc")
 	for _, c := range []struct{ name, proc, text string }{
-		{"with its own /proc", "rw", "no such process"},
+		{"with its own /proc", "hidepid=0", "no such process"},
 		{"with the /proc of ours", "", "/proc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			target := startPrey(t)
+			target := startVictim(t)
 			attributes := namespaces(unix.CLONE_NEWPID | unix.CLONE_NEWNS)
-			p := part{PID: target.PID, Address: target.Address, Limits: limits{Proc: strings.Replace(c.proc, "rw", "hidepid=0", 1)}}
+			p := target.part("confined", "write")
+			p.Limits = limits{Proc: c.proc}
 			result, died := confined(t, p, attributes)
 			if result.Code != "KERN_FAILURE" || !strings.Contains(result.Message+result.Hint, c.text) {
 				t.Errorf("%+v %s; want KERN_FAILURE: %s", result, died, c.text)

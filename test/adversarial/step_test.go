@@ -1,79 +1,55 @@
 package adversarial
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
 )
 
-func init() { roles["watched"] = playWatched }
-
 // watchedCalls are what a writer does while it is held at each of its steps.
-var watchedCalls = []struct {
-	name string
-	// reaches is true where the kernel finds the target by its pid: a program
-	// that takes its place between the check and the write gets the bytes.
-	reaches bool
-	options []machcompat.Option
-	do      func(task *machcompat.Task, address uint64) error
-}{
-	{"vm_write, process_vm", true, ways[0].options, injectOnce},
-	{"vm_write, process_vm stopped", false, ways[1].options, injectOnce},
-	{"vm_write, procmem stopped", false, ways[2].options, injectOnce},
-	{"vm_write, atomic", false, ways[3].options, injectOnce},
-	{"batch, process_vm", true, ways[0].options, func(task *machcompat.Task, address uint64) error {
+var watchedCalls = []call{
+	{"vm_write, process_vm", ways[0].options, true, injectOnce},
+	{"vm_write, process_vm stopped", ways[1].options, true, injectOnce},
+	{"vm_write, procmem stopped", ways[2].options, true, injectOnce},
+	{"vm_write, atomic", ways[3].options, true, injectOnce},
+	{"batch, process_vm", ways[0].options, true, func(task *machcompat.Task, address uint64, _ int) error {
 		return task.WriteBatch([]machcompat.Segment{{Address: address, Data: []byte("injected")}, {Address: address + 100, Data: []byte("injected")}})
 	}},
-	{"vm_copy", true, nil, func(task *machcompat.Task, address uint64) error { return task.Copy(address, 8, address+64) }},
-	{"vm_read", false, nil, func(task *machcompat.Task, address uint64) error {
+	{"vm_copy", nil, true, func(task *machcompat.Task, address uint64, _ int) error { return task.Copy(address, 8, address+64) }},
+	{"vm_read", nil, false, func(task *machcompat.Task, address uint64, _ int) error {
 		_, err := task.Read(address, 8)
 		return err
 	}},
-	{"vm_protect", false, nil, func(task *machcompat.Task, address uint64) error {
+	{"vm_protect", nil, false, func(task *machcompat.Task, address uint64, _ int) error {
 		return task.Protect(address, pageSize, false, machcompat.VM_PROT_READ)
 	}},
 }
 
-func injectOnce(task *machcompat.Task, address uint64) error {
+// reachByPID are those of them for which the kernel finds the target by its pid: a
+// program that takes its place between the check and the write gets the bytes.
+var reachByPID = map[string]bool{"vm_write, process_vm": true, "batch, process_vm": true, "vm_copy": true}
+
+func injectOnce(task *machcompat.Task, address uint64, _ int) error {
 	return task.Write(address, []byte("injected"))
-}
-
-// outcome is what came of a call in another process.
-type outcome struct {
-	Op, Code, Message, Hint string
-}
-
-func outcomeOf(err error) outcome {
-	e, ok := errors.AsType[*machcompat.Error](err)
-	switch {
-	case err == nil:
-		return outcome{Code: "KERN_SUCCESS"}
-	case !ok:
-		return outcome{Message: err.Error()}
-	}
-	return outcome{e.Op, e.Code.String(), e.Error(), e.Hint}
 }
 
 // playWatched makes one call, between the marks that the stepper looks for.
 func playWatched(p part) {
 	unix.Close(-4711)
-	call := watchedCalls[p.Way]
-	task, err := machcompat.TaskForPID(p.PID, call.options...)
+	c := callNamed(watchedCalls, p.Call)
+	task, err := openTask(p.PID, c.options...)
 	if err == nil {
 		unix.Close(-4713)
-		err = call.do(task, p.Address)
+		err = c.do(task, p.Address, 0)
 	}
 	unix.Close(-4712)
 	json.NewEncoder(os.Stdout).Encode(outcomeOf(err))
@@ -83,74 +59,63 @@ func playWatched(p part) {
 // returns the name of the step, "" when there is no such step any more.
 func watch(t *testing.T, p part, step int, meanwhile func()) (name string, result outcome) {
 	t.Helper()
-	writer := roleCommand(t, p)
-	cmd := exec.Command(testtarget.BuildC(t, "testdata/stepper.c"), strconv.Itoa(step), "/proc/self/exe")
-	// The link is that of the stepper by then.
-	cmd.Args[2], cmd.Env, cmd.Stderr = testProgram(t), writer.Env, os.Stderr
-	stdin, stdout := testtarget.StartPiped(t, cmd)
-	hung := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-	defer hung.Stop()
-	lines := bufio.NewReader(stdout)
-	line, err := lines.ReadString('\n')
-	if !strings.HasPrefix(line, "{") {
-		name = strings.TrimSpace(line)
+	cmd := exec.Command(testtarget.BuildC(t, "testdata/stepper.c"), strconv.Itoa(step), testProgram(t))
+	cmd.Env = roleCommand(t, p).Env
+	stepper := testtarget.StartProcess(t, cmd)
+	stop := endIfItHangs(stepper.PID)
+	line, err := stepper.ReadLine()
+	if err == nil && !strings.HasPrefix(line, "{") {
+		name = line
 		meanwhile()
-		io.WriteString(stdin, "\n")
-		line, err = lines.ReadString('\n')
+		line, err = stepper.Ask("go on")
 	}
+	stop()
 	if err != nil {
 		t.Fatalf("step %d (%s): the writer says %q, %v", step, name, line, err)
 	}
-	if err := json.Unmarshal([]byte(line), &result); err != nil {
-		t.Fatalf("step %d (%s): the writer says %q, %v", step, name, line, err)
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := stepper.Wait(); err != nil {
 		t.Fatalf("step %d (%s): the writer ended with %v", step, name, err)
 	}
-	return name, result
-}
-
-func testProgram(t *testing.T) string {
-	t.Helper()
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return name, decode(t, line)
 }
 
 // mishap is what happens to the target. It returns the program that has its pid
 // afterwards, nil when there is none.
-type mishap func(t *testing.T, target *program) (newcomer *program)
+type mishap func(t *testing.T, target *program) *newcomer
 
-// atEachStep lets a mishap happen at every step of every call.
+// newcomer is a program that has the pid of the target.
+type newcomer struct {
+	*program
+	ready <-chan error // from whom answers once it runs
+}
+
+// atEachStep lets a mishap happen at every step of every call, in a quick run at
+// every sixth step, at others for each call.
 func atEachStep(t *testing.T, happen mishap) {
-	for way, call := range watchedCalls {
+	for i, call := range watchedCalls {
 		t.Run(call.name, func(t *testing.T) {
 			outcomes := map[string]int{}
-			step := 1
-			for ; step < 500; step++ {
-				target := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o"))
-				var newcomer *program
-				name, result := watch(t, part{Role: "watched", PID: target.PID, Address: target.Address, Way: way}, step, func() {
-					newcomer = happen(t, target)
-				})
+			step := 1 + testtarget.Sized(i%6, 0)
+			for ; ; step += testtarget.Sized(6, 1) {
+				target := startVictim(t)
+				var newcomer *newcomer
+				name, result := watch(t, target.part("watched", call.name), step, func() { newcomer = happen(t, target) })
 				if name == "" {
-					target.kill()
+					target.End()
 					break
 				}
 				outcomes[result.Op+" "+result.Code]++
-				if problem := judge(name, result, newcomer, call.reaches); problem != "" {
+				if problem := judge(name, result, newcomer, reachByPID[call.name]); problem != "" {
 					t.Errorf("step %d (%s): %s; the writer says %+v", step, name, problem, result)
 				}
-				target.kill()
+				target.End()
 				if newcomer != nil {
-					newcomer.kill()
+					newcomer.End()
 				}
 			}
-			t.Logf("%d steps: %v", step-1, outcomes)
-			if step < 5 {
-				t.Errorf("only %d steps were seen", step-1)
+			t.Logf("fewer than %d steps: %v", step, outcomes)
+			if len(outcomes) == 0 || step < 6 {
+				t.Errorf("there are fewer than %d steps", step)
 			}
 		})
 	}
@@ -158,7 +123,7 @@ func atEachStep(t *testing.T, happen mishap) {
 
 // judge says what is wrong with the outcome of a call whose target met a mishap
 // at a step.
-func judge(step string, result outcome, newcomer *program, reaches bool) string {
+func judge(step string, result outcome, newcomer *newcomer, reaches bool) string {
 	switch result.Code {
 	case "KERN_SUCCESS": // it was done before, or undisturbed
 	case "KERN_INVALID_ARGUMENT":
@@ -172,13 +137,18 @@ func judge(step string, result outcome, newcomer *program, reaches bool) string 
 	if newcomer == nil {
 		return ""
 	}
-	letters, err := newcomer.command("look")
-	letter, changed, _ := strings.Cut(letters, " ")
+	if newcomer.ready != nil {
+		if err := <-newcomer.ready; err != nil {
+			return fmt.Sprintf("the newcomer does not run: %v", err)
+		}
+	}
+	answer, err := newcomer.Ask("look")
+	letter, changed, _ := strings.Cut(answer, " ")
 	switch {
 	case err != nil:
-		return fmt.Sprintf("the newcomer says %q, %v", letters, err)
+		return fmt.Sprintf("the newcomer says %q, %v", answer, err)
 	case letter != "n":
-		return fmt.Sprintf("the newcomer is %q", letters)
+		return fmt.Sprintf("the newcomer is %q", answer)
 	case changed == "0":
 		return ""
 	case result.Code == "KERN_SUCCESS" && strings.HasPrefix(step, "opening "):
@@ -196,31 +166,27 @@ func judge(step string, result outcome, newcomer *program, reaches bool) string 
 // Attack 3. The target is killed at every step of a call, and is a zombie from
 // there on.
 func TestTargetIsKilledAtEachStep(t *testing.T) {
-	atEachStep(t, func(t *testing.T, target *program) *program {
-		target.cmd.Process.Kill()
+	testtarget.Need(t, "cc")
+	atEachStep(t, func(t *testing.T, target *program) *newcomer {
+		target.Kill()
 		return nil
 	})
 }
 
-// Attack 3. The target runs another program, with memory at the same address.
+// Attack 3. The target runs another program, with memory at the same address, as
+// soon as the writer does not hold it.
 func TestTargetRunsAnotherProgramAtEachStep(t *testing.T) {
-	atEachStep(t, func(t *testing.T, target *program) *program {
-		if _, err := io.WriteString(target.stdin, "exec\n"); err != nil {
-			t.Fatal(err)
-		}
-		answer := make(chan error, 1)
+	testtarget.Need(t, "cc")
+	atEachStep(t, func(t *testing.T, target *program) *newcomer {
+		ready := make(chan error, 1)
 		go func() {
-			_, err := target.line() // the address, anew
-			answer <- err
+			_, err := target.Ask("exec") // the answer is the address, anew
+			ready <- err
 		}()
-		newcomer := &program{t: t, stdin: target.stdin, lines: target.lines, ended: true, pending: answer}
-		select {
-		case err := <-answer:
-			answer <- err
-		case <-time.After(30 * time.Millisecond):
-			// The writer has stopped it: it will do so later.
-		}
-		return newcomer
+		testtarget.WaitFor(t, "another program, or a target that is held", func() bool {
+			return len(ready) > 0 || stateOf(t, target.PID) == "t"
+		})
+		return &newcomer{target, ready}
 	})
 }
 
@@ -230,21 +196,19 @@ func inPIDNamespace(t *testing.T) bool {
 	t.Helper()
 	const variable = "VMWRITE_ADVERSARIAL_NAMESPACE"
 	if os.Getenv(variable) == t.Name() {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		if err := mountProc("hidepid=0"); err != nil {
 			t.Fatal(err)
 		}
 		return true
 	}
-	testtarget.NeedRoot(t)
-	cmd := exec.Command(testProgram(t), "-test.run=^"+t.Name()+"$", "-test.v",
-		"-adversarial.seconds="+fmt.Sprint(*stormSeconds), "-adversarial.rounds="+strconv.Itoa(*killRounds))
+	testtarget.Need(t, "root", "cc")
+	cmd := exec.Command(testProgram(t), "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), variable+"="+t.Name())
 	cmd.SysProcAttr = namespaces(unix.CLONE_NEWPID | unix.CLONE_NEWNS)
-	out, err := cmd.CombinedOutput()
-	t.Logf("in a pid namespace of its own:\n%s", out)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := testtarget.RunCommand(cmd)
+	t.Logf("in a pid namespace of its own:\n%s", out.String())
 	if err != nil {
 		t.Error(err)
 	}
@@ -256,35 +220,29 @@ func inPIDNamespace(t *testing.T) bool {
 // kernel keeps the pid.
 func TestPIDIsGivenAwayAtEachStep(t *testing.T) {
 	if inPIDNamespace(t) {
-		atEachStep(t, func(t *testing.T, target *program) *program { return takePID(t, target) })
+		atEachStep(t, takePID)
 	}
 }
 
 // takePID kills the target and starts a newcomer with its pid, unless the pid
 // stays taken because the target is traced.
-func takePID(t *testing.T, target *program) *program {
+func takePID(t *testing.T, target *program) *newcomer {
 	t.Helper()
-	target.cmd.Process.Kill()
-	reaped := make(chan struct{})
-	go func() {
-		target.cmd.Wait()
-		close(reaped)
-	}()
-	target.ended = true
-	select {
-	case <-reaped:
-	case <-time.After(30 * time.Millisecond):
+	target.Kill()
+	waitForState(t, target.PID, "Z")
+	if len(tracersOf(target.PID)) > 0 {
 		return nil
 	}
+	target.End()
 	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(target.PID-1)), 0); err != nil {
 		t.Fatal(err)
 	}
-	newcomer := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "n"))
-	if newcomer.PID != target.PID {
-		newcomer.kill()
+	next := startC(t, "victim", "n")
+	if next.PID != target.PID {
+		next.End()
 		return nil // a thread of this program was quicker
 	}
-	return newcomer
+	return &newcomer{program: next}
 }
 
 // Attack 3. A Task of a process whose pid was given away never touches the
@@ -293,27 +251,26 @@ func TestTaskNeverReachesTheNextProcessOfItsPID(t *testing.T) {
 	if !inPIDNamespace(t) {
 		return
 	}
-	for way := range watchedCalls {
-		call := watchedCalls[way]
+	for _, call := range watchedCalls {
 		for _, used := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, used before: %v", call.name, used), func(t *testing.T) {
 				var task *machcompat.Task
-				var newcomer *program
+				var newcomer *newcomer
 				for newcomer == nil {
-					target := start(t, exec.Command(testtarget.BuildC(t, "testdata/victim.c"), "o"))
+					target := startVictim(t)
 					task = taskFor(t, target.PID, call.options...)
 					if used {
-						if err := call.do(task, target.Address); err != nil {
+						if err := call.do(task, target.Address, 0); err != nil {
 							t.Fatal(err)
 						}
 					}
 					newcomer = takePID(t, target)
 				}
-				err := call.do(task, newcomer.Address)
+				err := call.do(task, newcomer.Address, 0)
 				if !errors.Is(err, machcompat.KERN_INVALID_ARGUMENT) {
 					t.Errorf("%v; want KERN_INVALID_ARGUMENT", err)
 				}
-				if answer, err := newcomer.command("look"); answer != "n 0" {
+				if answer, err := newcomer.Ask("look"); answer != "n 0" {
 					t.Errorf("the newcomer says %q, %v; want n 0", answer, err)
 				}
 				if code := machcompat.CodeOf(task.Suspend()); code != machcompat.KERN_INVALID_ARGUMENT {

@@ -40,6 +40,7 @@ type stormTarget struct {
 // startStorm starts a storm of threads on a range that is shared or private.
 func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 	t.Helper()
+	testtarget.Need(t, "cc")
 	cmd := exec.Command(testtarget.BuildC(t, "testdata/storm.c"), kind, strconv.Itoa(threads))
 	var views [2][]byte
 	for i, size := range []int{pageSize, stormPages * pageSize} {
@@ -79,7 +80,7 @@ func (s *stormTarget) page(n int) ([]byte, error) {
 		return s.file[n*pageSize:][:pageSize], nil
 	}
 	data := make([]byte, pageSize)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(testtarget.Patience)
 	for {
 		_, err := s.memory.ReadAt(data, int64(s.Address)+int64(n)*pageSize)
 		if err == nil || !errors.Is(err, unix.EIO) || time.Now().After(deadline) {
@@ -236,19 +237,17 @@ func sender(task *machcompat.Task) func([]machcompat.Segment) error {
 	}
 }
 
-// runStorm lets four writers write into a storm until one of them, or the storm,
-// has found enough faults, or time is up.
-func runStorm(t *testing.T, storm *stormTarget, way storming) []*stormWriter {
-	t.Helper()
+// runStorm lets four writers write into a storm, each until it has enough.
+func runStorm(storm *stormTarget, send func([]machcompat.Segment) error, atomic bool, enough func(*stormWriter) bool) []*stormWriter {
 	var writers []*stormWriter
 	var group sync.WaitGroup
-	deadline := time.Now().Add(way.time)
+	deadline := time.Now().Add(testtarget.Patience)
 	for i := range stormPages / pagesPerWriter {
-		w := &stormWriter{storm: storm, send: way.send, atomic: way.atomic, first: i * pagesPerWriter, shadow: make([]byte, pagesPerWriter*pageSize)}
+		w := &stormWriter{storm: storm, send: send, atomic: atomic, first: i * pagesPerWriter, shadow: make([]byte, pagesPerWriter*pageSize)}
 		w.random = rand.New(rand.NewPCG(uint64(i), uint64(time.Now().UnixNano())))
 		writers = append(writers, w)
 		group.Go(func() {
-			for time.Now().Before(deadline) && len(w.faults) < 10 && !(way.untilFault && storm.control.faults.Load() > 0) {
+			for !enough(w) && time.Now().Before(deadline) {
 				w.write()
 			}
 		})
@@ -257,12 +256,17 @@ func runStorm(t *testing.T, storm *stormTarget, way storming) []*stormWriter {
 	return writers
 }
 
-// storming is how writers write into a storm.
-type storming struct {
-	send       func([]machcompat.Segment) error
-	atomic     bool
-	time       time.Duration
-	untilFault bool // end when a byte arrived in an epoch that forbids it
+// untilChanceIsOver is enough of a storm that the writers met, or of faults.
+func untilChanceIsOver() func(*stormWriter) bool {
+	end := time.Now().Add(testtarget.Chance())
+	return func(w *stormWriter) bool {
+		return len(w.faults) >= 10 || w.met() && time.Now().After(end)
+	}
+}
+
+// met reports whether the storm let a write through, and another not.
+func (w *stormWriter) met() bool {
+	return w.whole > 0 && w.refused > 0 && w.storm.control.denials.Load() > 0
 }
 
 // report fails the test for each fault that the writers found, and for a storm
@@ -274,13 +278,13 @@ func report(t *testing.T, storm *stormTarget, writers []*stormWriter) {
 		for _, fault := range w.faults {
 			t.Errorf("writer %d: %s", i, fault)
 		}
+		if !w.met() {
+			t.Errorf("the storm and writer %d did not meet", i)
+		}
 		whole, partial, refused, denied = whole+w.whole, partial+w.partial, refused+w.refused, denied+w.deniedThroughout
 	}
 	t.Logf("%d whole writes, %d refused, %d of those in part, %d with a page denied throughout; %d epochs, %d disturbances, %d epochs in which a byte arrived",
 		whole, refused, partial, denied, storm.control.denials.Load(), storm.control.disturbances.Load(), storm.control.faults.Load())
-	if whole == 0 || refused == 0 || storm.control.denials.Load() == 0 {
-		t.Error("the storm and the writes did not meet")
-	}
 }
 
 // Attack 1. Everything that is reported of a write is compared with what arrived,
@@ -292,7 +296,7 @@ func TestMappingStorm(t *testing.T) {
 				t.Parallel()
 				storm := startStorm(t, kind, 4)
 				task := taskFor(t, storm.PID, way.options...)
-				writers := runStorm(t, storm, storming{send: sender(task), atomic: way.name == "atomic", time: stormTime()})
+				writers := runStorm(storm, sender(task), way.name == "atomic", untilChanceIsOver())
 				report(t, storm, writers)
 				if err := storm.verdict(); err != nil {
 					t.Error(err)

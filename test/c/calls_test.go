@@ -5,19 +5,30 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
-// Each program of testdata/calls is about one call, or one that comes in several
-// widths, and checks itself.
-func TestEachCallReturnsWhatItsHeaderSays(t *testing.T) {
-	sources, err := filepath.Glob("testdata/calls/*.c")
-	if err != nil || len(sources) < 15 {
-		t.Fatalf("%d programs, %v", len(sources), err)
+// callPrograms are programs that check themselves, each about one call or one that
+// comes in several widths.
+func callPrograms(t *testing.T) []string {
+	t.Helper()
+	programs, err := filepath.Glob("testdata/calls/*.c")
+	if err != nil || len(programs) < 15 {
+		t.Fatalf("%d programs, %v", len(programs), err)
 	}
-	for _, source := range sources {
-		for _, l := range []language{c99, cxx} {
-			t.Run(strings.TrimSuffix(filepath.Base(source), ".c")+"/"+l.name, func(t *testing.T) {
-				program := compile(t, l, source)
+	return programs
+}
+
+func nameOf(source string) string { return strings.TrimSuffix(filepath.Base(source), ".c") }
+
+func TestEachCallReturnsWhatItsHeaderSays(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	for i, source := range callPrograms(t) {
+		for _, l := range languages(i) {
+			t.Run(nameOf(source)+"/"+l.name, func(t *testing.T) {
+				t.Parallel()
+				program := l.program(t, source, library(t))
 				target, base := startTarget(t)
 				run(t, program, target.PID, base)
 			})
@@ -25,11 +36,9 @@ func TestEachCallReturnsWhatItsHeaderSays(t *testing.T) {
 	}
 }
 
-// Every call of the library stands in a program of testdata/calls.
 func TestEachCallHasAProgram(t *testing.T) {
 	var all strings.Builder
-	sources, _ := filepath.Glob("testdata/calls/*.c")
-	for _, source := range sources {
+	for _, source := range callPrograms(t) {
 		text, err := os.ReadFile(source)
 		if err != nil {
 			t.Fatal(err)

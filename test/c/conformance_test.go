@@ -4,29 +4,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
-// The conformance file of pkg/machcompat, of which this replays the matrix of calls.
-const conformanceFile = "../../pkg/machcompat/testdata/vm.json"
-
+// This replays the matrix of calls of pkg/machcompat's conformance file.
 func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "tracing", "4k pages")
 	var cases struct {
-		PageSize int `json:"page_size"`
-		Matrix   []struct {
+		Matrix []struct {
 			Call, Start, Expect string
 			Size                int
 		}
 	}
-	readJSON(t, conformanceFile, &cases)
-	if os.Getpagesize() != cases.PageSize {
-		t.Skipf("the cases are for pages of %d bytes", cases.PageSize)
-	}
+	readJSON(t, "../../pkg/machcompat/testdata/vm.json", &cases)
 	var input strings.Builder
 	for _, c := range cases.Matrix {
 		if offset, beside := strings.CutPrefix(c.Start, "BASE+"); beside {
@@ -40,21 +35,17 @@ func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
 		// scanf reads no more than 63 bits and a sign.
 		fmt.Fprintf(&input, "%s a %d %d\n", c.Call, int64(address), c.Size)
 	}
-	program := compile(t, c99, "testdata/programs/conformance.c")
+	program := c99.program(t, "testdata/programs/conformance.c", library(t))
 	for _, task := range []string{"a target", "this task"} {
 		t.Run(task, func(t *testing.T) {
-			arguments := []string{"self"}
+			cmd := command(program, "self")
 			if task == "a target" {
 				target, _ := startTarget(t)
-				arguments = []string{fmt.Sprint(target.PID), target.Do("map rw- 4"), target.Do("map rw- 4")}
+				cmd = command(program, target.PID, target.Do("map rw- 4"), target.Do("map rw- 4"))
 			}
-			cmd := exec.Command(program, arguments...)
 			cmd.Stdin = strings.NewReader(input.String())
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			codes := strings.Fields(string(out))
+			out := output(t, cmd)
+			codes := strings.Fields(out)
 			if len(codes) != len(cases.Matrix) {
 				t.Fatalf("%d answers to %d calls", len(codes), len(cases.Matrix))
 			}
@@ -64,13 +55,13 @@ func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
 					t.Errorf("%s %s+%d = %s; want %s", c.Call, c.Start, c.Size, got, c.Expect)
 				}
 			}
-			t.Logf("%d calls", len(codes))
 		})
 	}
 }
 
 // The texts stand in C too, so that they can be printed after a fork.
 func TestTheTextsInCAreThoseOfTheConformanceFile(t *testing.T) {
+	testtarget.Need(t, "make", "cc")
 	var groups map[string][]struct {
 		Name, Text string
 		Value      int
@@ -91,7 +82,7 @@ func TestTheTextsInCAreThoseOfTheConformanceFile(t *testing.T) {
 	if err := os.WriteFile(source, []byte(program.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, compile(t, c99, source))
+	run(t, c99.program(t, source, library(t)))
 	if count < 70 {
 		t.Errorf("%d codes; want them all", count)
 	}

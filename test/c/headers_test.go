@@ -3,12 +3,13 @@ package c
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
 // headers returns the names of all headers as a program includes them.
@@ -56,14 +57,11 @@ func TestTheHeadersOfTheInterfaceAreThere(t *testing.T) {
 }
 
 func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
-	newer := []language{
-		{"C11", "cc", append([]string{"-std=c11", "-x", "c"}, strict...)},
-		{"C++20", "c++", append([]string{"-std=c++20", "-x", "c++"}, strict...)},
-	}
-	for _, l := range append([]language{c99, cxx}, newer...) {
+	testtarget.Need(t, "cc", "c++")
+	for _, l := range testtarget.Some([]language{c99, c11, cxx11, cxx20}, 2, 0) {
 		t.Run(l.name, func(t *testing.T) {
-			needTool(t, "cc", l.compiler)
-			var arguments []string
+			t.Parallel()
+			arguments := []string{headersHere, "-Wconversion", "-fsyntax-only"}
 			for _, name := range headers(t) {
 				text := "#include <" + name + ">\n#include <" + name + ">\nextern int nothing;\n"
 				source := filepath.Join(t.TempDir(), "alone.c")
@@ -72,12 +70,13 @@ func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
 				}
 				arguments = append(arguments, source)
 			}
-			compileWith(t, l, slices.Concat(l.flags, []string{"-Wconversion", "-fsyntax-only"}, arguments)...)
+			l.compile(t, arguments...)
 		})
 	}
 }
 
 func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "nm")
 	var declared []string
 	pattern := regexp.MustCompile(`(?m)^extern [a-z_ *]*?\b(\w+)(?:\(|;)`)
 	for _, name := range headers(t) {
@@ -94,13 +93,8 @@ func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {
 	slices.Sort(declared)
 	declared = slices.Compact(declared)
 
-	needTool(t, "cc", "nm")
-	out, err := exec.Command("nm", "-D", "--defined-only", library(t)+"/libmachcompat.so").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var exported []string
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(run(t, "nm", "-D", "--defined-only", library(t)+"/libmachcompat.so")) {
 		exported = append(exported, strings.Fields(line)[2])
 	}
 	slices.Sort(exported)
@@ -114,7 +108,11 @@ func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {
 }
 
 func TestStructsAreLaidOutAsOnMacOS(t *testing.T) {
-	for _, l := range []language{c99, cxx} {
-		t.Run(l.name, func(t *testing.T) { run(t, compile(t, l, "testdata/programs/layout.c")) })
+	testtarget.Need(t, "make", "cc", "c++")
+	for _, l := range languages(0) {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, l.program(t, "testdata/programs/layout.c", library(t)))
+		})
 	}
 }

@@ -4,158 +4,133 @@
 package c
 
 import (
+	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
-func TestMain(m *testing.M) {
-	code := testtarget.Main(m)
-	if directory != "" {
-		os.RemoveAll(directory)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
-// directory is where everything is built: the library by "make lib", once.
-var (
-	directory string
-	makeLib   = sync.OnceValues(func() (path string, err error) {
-		if directory, err = os.MkdirTemp("", "vmwrite-c-"); err != nil {
-			return "", err
-		}
-		if err := lookAtSources("../../cmd/libmachcompat", "../../include", "../../internal", "../../pkg", "testdata", "../adversarial/testdata"); err != nil {
-			return "", err
-		}
-		return directory, runMake("lib", "OUT="+directory)
-	})
-)
+// sources are what the programs here are made of.
+var sources = []string{"Makefile", "cmd/libmachcompat", "include", "internal", "pkg", "test/c/testdata"}
 
-// lookAtSources looks at each file that the programs here are made of, by other
-// programs: go test remembers what the tests themselves have looked at, and runs
-// them again when it has changed.
-func lookAtSources(roots ...string) error {
-	for _, root := range roots {
-		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil {
-				_, err = os.Stat(path)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// runMake runs make in the root of the repository, as if nobody else's make ran.
-func runMake(arguments ...string) error {
-	cmd := exec.Command("make", append([]string{"-s", "-C", "../.."}, arguments...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "CGO_ENABLED=")
-	})
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make %s: %w\n%s", strings.Join(arguments, " "), err, out)
-	}
-	return nil
-}
-
-// library returns the directory of the built library. The test is skipped without
-// a C compiler.
-func library(t testing.TB) string {
+// library returns the directory of the library, as "make lib" builds it.
+func library(t *testing.T) string {
 	t.Helper()
-	for _, tool := range []string{"make", "cc"} {
-		needTool(t, "cc", tool)
-	}
-	path, err := makeLib()
+	return built(t, "lib", func(path string) *exec.Cmd { return makeCommand("lib", "OUT="+path, prefix) })
+}
+
+// prefix is where the library would be installed. It is no usual place, so that
+// nothing is found there by accident.
+const prefix = "PREFIX=/opt/mach"
+
+// sanitizedLibrary is library with the address sanitizer in its C and in its Go,
+// for which the standard library is compiled anew.
+func sanitizedLibrary(t *testing.T) string {
+	t.Helper()
+	return built(t, "lib-asan", func(path string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-asan", "-buildmode=c-shared", "-o", path+"/libmachcompat.so", "../../cmd/libmachcompat")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+		return cmd
+	})
+}
+
+func built(t *testing.T, name string, command func(path string) *exec.Cmd) string {
+	t.Helper()
+	path, err := testtarget.Once(name, sources, command)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-func needTool(t testing.TB, what, tool string) {
-	t.Helper()
-	if _, err := exec.LookPath(tool); err != nil {
-		testtarget.Skip(t, what, "no "+tool+" is installed")
-	}
+// makeCommand is a make in the root of the module, as if nobody else's make ran.
+func makeCommand(arguments ...string) *exec.Cmd {
+	cmd := exec.Command("make", append([]string{"-s", "-C", testtarget.Root()}, arguments...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "CGO_ENABLED=")
+	})
+	return cmd
 }
 
 // A language is how a program is compiled.
-type language struct {
-	name     string
-	compiler string
-	flags    []string
-}
+type language struct{ name, compiler, standard string }
 
 var (
-	strict = []string{"-Wall", "-Wextra", "-Werror", "-pedantic", "-I../../include"}
-	c99    = language{"C99", "cc", append([]string{"-std=c99", "-x", "c"}, strict...)}
-	cxx    = language{"C++11", "c++", append([]string{"-std=c++11", "-x", "c++"}, strict...)}
+	c99   = language{"C99", "cc", "c99"}
+	c11   = language{"C11", "cc", "c11"}
+	cxx11 = language{"C++11", "c++", "c++11"}
+	cxx20 = language{"C++20", "c++", "c++20"}
 )
 
-// compile compiles a program and links it with the library. It returns its path.
-func compile(t testing.TB, l language, source string, flags ...string) string {
-	t.Helper()
-	return compileFor(t, l, library(t), source, flags...)
+// languages are those in which a program that is both C and C++ is compiled: in a
+// quick run one of them, by the number.
+func languages(number int) []language {
+	return testtarget.Some([]language{c99, cxx11}, 1, number)
 }
 
-// compileFor is compile for the library of a directory.
-func compileFor(t testing.TB, l language, lib, source string, flags ...string) string {
+// compile runs the compiler, for which every warning is an error.
+func (l language) compile(t *testing.T, arguments ...string) {
 	t.Helper()
-	needTool(t, "cc", l.compiler)
+	output(t, exec.Command(l.compiler, slices.Concat([]string{"-std=" + l.standard, "-Wall", "-Wextra", "-Werror", "-pedantic",
+		"-x", strings.TrimRight(l.standard, "0123456789")}, arguments)...))
+}
+
+// headersHere is where the headers are before they are installed.
+const headersHere = "-I../../include"
+
+// program compiles a program, links it with the library of a directory and returns
+// its path.
+func (l language) program(t *testing.T, source, lib string, flags ...string) string {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
-	arguments := append(slices.Clone(l.flags), source, "-x", "none", "-o", program, "-pthread",
-		"-L"+lib, "-lmachcompat", "-Wl,-rpath,"+lib)
-	compileWith(t, l, append(arguments, flags...)...)
+	l.compile(t, slices.Concat([]string{headersHere, source, "-x", "none", "-o", program, "-pthread",
+		"-L" + lib, "-lmachcompat", "-Wl,-rpath," + lib}, flags)...)
 	return program
 }
 
-func compileWith(t testing.TB, l language, arguments ...string) {
-	t.Helper()
-	if out, err := exec.Command(l.compiler, arguments...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", l.compiler, strings.Join(arguments, " "), err, out)
-	}
-}
-
 // run runs a program, which must succeed, and returns what it prints.
-func run(t testing.TB, program string, arguments ...any) string {
+func run(t *testing.T, program string, arguments ...any) string {
 	t.Helper()
-	var texts []string
-	for _, argument := range arguments {
-		texts = append(texts, fmt.Sprint(argument))
-	}
-	out, err := exec.Command(program, texts...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(texts, " "), err, out)
-	}
-	return string(out)
+	return output(t, command(program, arguments...))
 }
 
-// needTracing skips the test where Yama lets a process trace none but its children:
-// the programs here are no parents of what they call upon.
-func needTracing(t testing.TB) {
-	t.Helper()
-	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-	if err == nil && string(level) != "0\n" && os.Geteuid() != 0 {
-		testtarget.Skip(t, "root", "kernel.yama.ptrace_scope is not 0")
+func command(program string, arguments ...any) *exec.Cmd {
+	cmd := exec.Command(program)
+	for _, argument := range arguments {
+		cmd.Args = append(cmd.Args, fmt.Sprint(argument))
 	}
+	return cmd
+}
+
+// output runs a command that must succeed, and returns what it prints.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := tryOutput(cmd)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return out
+}
+
+func tryOutput(cmd *exec.Cmd) (string, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := testtarget.RunCommand(cmd)
+	return out.String(), err
 }
 
 // startTarget starts a target with the memory that testdata/check.h describes, and
 // returns it with the address of that.
-func startTarget(t testing.TB) (*testtarget.Target, string) {
+func startTarget(t *testing.T) (*testtarget.Target, string) {
 	t.Helper()
-	needTracing(t)
 	target := testtarget.Start(t)
 	return target, target.Do("layout rw-:2,r--:2,---:1,gap:1,rw-:2")
 }

@@ -1,9 +1,6 @@
 package c
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,95 +10,77 @@ import (
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
+// rounds are how many the programs that repeat themselves make.
+var rounds = testtarget.Sized(40, 400)
+
 func TestForgedAndStaleNamesAreErrorsAndNoMore(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "tracing")
+	t.Parallel()
 	target, base := startTarget(t)
-	run(t, compile(t, c99, "testdata/programs/forged_names.c"), target.PID, base)
+	run(t, c99.program(t, "testdata/programs/forged_names.c", library(t)), target.PID, base, rounds)
 }
 
 func TestSixteenThreadsCallAtOnce(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "tracing")
+	t.Parallel()
 	target, base := startTarget(t)
 	target.Do("threads 4")
 	before := target.Do("counts")
-	run(t, compile(t, c99, "testdata/programs/threads.c"), target.PID, base)
-	if after := target.Do("counts"); after == before {
-		t.Error("the target stands still")
-	}
+	run(t, c99.program(t, "testdata/programs/threads.c", library(t)), target.PID, base, rounds)
+	testtarget.WaitFor(t, "the target to go on", func() bool { return target.Do("counts") != before })
 }
 
 func TestNothingHangsInTheChildOfAFork(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "tracing")
+	t.Parallel()
 	target, base := startTarget(t)
-	run(t, compile(t, c99, "testdata/programs/fork.c"), target.PID, base)
+	run(t, c99.program(t, "testdata/programs/fork.c", library(t)), target.PID, base)
 }
 
-// A victim is the program testdata/programs/victim.c at work.
-type victim struct {
-	t        *testing.T
-	pid      int
-	path     string
-	stdin    io.Writer
-	lines    *bufio.Scanner
-	function string
-}
-
-func startVictim(t *testing.T) *victim {
+// startVictim starts testdata/programs/victim.c, and returns it with the path of
+// the program and the address of its function.
+func startVictim(t *testing.T) (victim *testtarget.Process, path, function string) {
 	t.Helper()
-	needTracing(t)
-	v := &victim{t: t, path: compile(t, c99, "testdata/programs/victim.c", "-O1")}
-	cmd := exec.Command(v.path)
-	stdin, stdout := testtarget.StartPiped(t, cmd)
-	t.Cleanup(func() {
-		stdin.Close()
-		cmd.Wait()
-	})
-	v.pid, v.stdin, v.lines = cmd.Process.Pid, stdin, bufio.NewScanner(stdout)
-	v.function = v.line()
-	return v
+	path = testtarget.BuildC(t, "testdata/programs/victim.c")
+	victim = testtarget.StartProcess(t, exec.Command(path))
+	return victim, path, victim.Line()
 }
 
-func (v *victim) line() string {
-	v.t.Helper()
-	if !v.lines.Scan() {
-		v.t.Fatalf("the victim has ended: %v", v.lines.Err())
+// assertState compares what the victim prints of itself.
+func assertState(t *testing.T, victim *testtarget.Process, want string) {
+	t.Helper()
+	if state, err := victim.Ask(""); err != nil || state != want {
+		t.Errorf("the victim has %q, %v; want %q", state, err, want)
 	}
-	return v.lines.Text()
-}
-
-// state returns its number, twice, and what its function decides.
-func (v *victim) state() string {
-	v.t.Helper()
-	fmt.Fprintln(v.stdin)
-	return v.line()
 }
 
 func TestTrainerForMacOSFindsAndChangesAValue(t *testing.T) {
-	for _, l := range []language{c99, cxx} {
+	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	for _, l := range languages(0) {
 		t.Run(l.name, func(t *testing.T) {
-			v := startVictim(t)
-			if state := v.state(); state != "1234567891 1234567891 0" {
-				t.Fatalf("the victim begins with %q", state)
-			}
-			found := run(t, compile(t, l, "testdata/programs/trainer.c"), v.pid, 1234567891, 999999999)
-			if state := v.state(); state != "999999999 999999999 0" {
-				t.Errorf("after %s writes the victim has %q", strings.TrimSpace(found), state)
-			}
+			t.Parallel()
+			victim, _, _ := startVictim(t)
+			assertState(t, victim, "1234567891 1234567891 0")
+			run(t, l.program(t, "testdata/programs/trainer.c", library(t)), victim.PID, 1234567891, 999999999)
+			assertState(t, victim, "999999999 999999999 0")
 		})
 	}
 }
 
 func TestPatcherForMacOSChangesCodeButNoFile(t *testing.T) {
-	for _, l := range []language{c99, cxx} {
+	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	for _, l := range languages(1) {
 		t.Run(l.name, func(t *testing.T) {
-			v := startVictim(t)
-			before, err := os.ReadFile(v.path)
+			t.Parallel()
+			victim, path, function := startVictim(t)
+			before, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			v.state()
-			run(t, compile(t, l, "testdata/programs/patcher.c"), v.pid, v.function)
-			if state := v.state(); state != "1234567891 1234567891 1" {
-				t.Errorf("the patched victim has %q", state)
-			}
-			if after, err := os.ReadFile(v.path); err != nil || string(after) != string(before) {
+			assertState(t, victim, "1234567891 1234567891 0")
+			run(t, l.program(t, "testdata/programs/patcher.c", library(t)), victim.PID, function)
+			assertState(t, victim, "1234567891 1234567891 1")
+			if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
 				t.Errorf("the file of the program was changed (%v)", err)
 			}
 		})
@@ -109,27 +88,29 @@ func TestPatcherForMacOSChangesCodeButNoFile(t *testing.T) {
 }
 
 func TestPythonCallsTheLibrary(t *testing.T) {
-	needTool(t, "python", "python3")
+	testtarget.Need(t, "make", "cc", "python3", "tracing")
+	t.Parallel()
 	lib := library(t)
 	target, base := startTarget(t)
-	run(t, "python3", "testdata/call_from_python.py", filepath.Join(lib, "libmachcompat.so"), target.PID, base)
+	run(t, "python3", "testdata/call_from_python.py", lib+"/libmachcompat.so", target.PID, base)
 }
 
 func TestTheStaticLibraryIsWhole(t *testing.T) {
+	testtarget.Need(t, "make", "cc", "tracing")
+	t.Parallel()
 	lib := library(t)
 	target, base := startTarget(t)
 	program := filepath.Join(t.TempDir(), "program")
-	compileWith(t, c99, append(c99.flags, "testdata/calls/vm_protect.c", "-x", "none", "-o", program,
-		filepath.Join(lib, "libmachcompat.a"), "-pthread", "-ldl")...)
+	c99.compile(t, headersHere, "testdata/calls/vm_protect.c", "-x", "none", "-o", program, lib+"/libmachcompat.a", "-pthread", "-ldl")
 	run(t, program, target.PID, base)
 }
 
 func TestMakeInstallPutsWhatAProgramNeeds(t *testing.T) {
-	lib := library(t)
+	testtarget.Need(t, "make", "cc", "pkg-config", "tracing")
+	t.Parallel()
 	root := t.TempDir()
-	if err := runMake("install-lib", "OUT="+lib, "DESTDIR="+root, "PREFIX=/opt/mach"); err != nil {
-		t.Fatal(err)
-	}
+	// The library is there already: "-o lib" says that it is new enough.
+	output(t, makeCommand("-o", "lib", "install-lib", "OUT="+library(t), "DESTDIR="+root, prefix))
 	for _, name := range []string{
 		"lib/libmachcompat.so", "lib/libmachcompat.a", "lib/pkgconfig/machcompat.pc",
 		"include/machcompat/TargetConditionals.h", "include/machcompat/mach/mach.h",
@@ -139,16 +120,11 @@ func TestMakeInstallPutsWhatAProgramNeeds(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	needTool(t, "pkg-config", "pkg-config")
 	cmd := exec.Command("pkg-config", "--cflags", "--libs", "machcompat")
 	cmd.Env = append(os.Environ(), "PKG_CONFIG_SYSROOT_DIR="+root, "PKG_CONFIG_LIBDIR="+root+"/opt/mach/lib/pkgconfig")
-	flags, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	program := filepath.Join(t.TempDir(), "program")
-	arguments := append([]string{"testdata/calls/vm_write.c", "-o", program}, strings.Fields(string(flags))...)
-	compileWith(t, c99, append(arguments, "-Wl,-rpath,"+root+"/opt/mach/lib")...)
+	arguments := append([]string{"testdata/calls/vm_write.c", "-x", "none", "-o", program}, strings.Fields(output(t, cmd))...)
+	c99.compile(t, append(arguments, "-Wl,-rpath,"+root+"/opt/mach/lib")...)
 	target, base := startTarget(t)
 	run(t, program, target.PID, base)
 }

@@ -3,153 +3,124 @@ package integration_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
-// limit bounds each wait for the engine or for a container.
-const limit = 30 * time.Second
+// result is how a docker client ended, or the program in the container for it.
+type result struct {
+	status         int
+	stdout, stderr string
+}
 
-// noNetwork is an option of every container: none needs one, and they start
-// faster without.
-const noNetwork = "--network=none"
-
-// docker runs the docker client and returns what it prints.
-func docker(arguments ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+// runDocker runs the docker client to its end, which must not be a failure of docker
+// itself.
+func runDocker(tb testing.TB, arguments ...string) result {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), testtarget.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "docker", arguments...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("docker %s: %w: %s", arguments[0], err, bytes.TrimSpace(stderr.Bytes()))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := testtarget.RunCommand(cmd)
+	const ofDocker = 125 // and above, also for a program that was killed
+	if exit, ok := errors.AsType[*exec.ExitError](err); ctx.Err() != nil || err != nil && (!ok || exit.ExitCode() >= ofDocker) {
+		tb.Fatalf("docker %s: %v\n%s", strings.Join(arguments, " "), errors.Join(err, ctx.Err()), &stderr)
 	}
-	return strings.TrimSpace(string(out)), nil
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// mustDocker is docker for what has to succeed.
-func mustDocker(t testing.TB, arguments ...string) string {
-	t.Helper()
-	out, err := docker(arguments...)
-	if err != nil {
-		t.Fatal(err)
+// docker is runDocker for what has to succeed. It returns what that prints.
+func docker(tb testing.TB, arguments ...string) string {
+	tb.Helper()
+	got := runDocker(tb, arguments...)
+	if got.status != 0 {
+		tb.Fatalf("docker %s: exit status %d\n%s", strings.Join(arguments, " "), got.status, got.stderr)
 	}
-	return out
+	return strings.TrimSpace(got.stdout)
 }
 
-// engine says what is missing for containers of programs built for this machine.
-var engine = sync.OnceValue(func() error {
-	platform, err := docker("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
-	if err == nil && platform != "linux/"+runtime.GOARCH {
-		return fmt.Errorf("the engine runs %s", platform)
-	}
-	return err
-})
-
-func needDocker(t testing.TB) {
-	t.Helper()
-	if err := engine(); err != nil {
-		testtarget.Skip(t, "docker", err.Error())
-	}
+// container returns the docker command line to run a command of an image in a
+// container of this run, which the engine removes when it has ended.
+func container(options []string, image string, command ...string) []string {
+	// No test needs a network, and containers start faster without.
+	return slices.Concat([]string{"run", "--rm", "--label", runLabel(), "--network=none"}, options, []string{image}, command)
 }
 
-// builds is what this run of the tests has built.
-var builds struct {
+// images are the ids of those that were built, by name.
+var images = struct {
 	sync.Mutex
-	directory string   // a context for each image
-	images    []string // their ids
-}
+	ids map[string]string
+}{ids: map[string]string{}}
 
-// programs builds what goes into the images, and returns the directory with
-// their contexts.
-var programs = sync.OnceValues(func() (directory string, err error) {
-	if directory, err = os.MkdirTemp("", "vmwrite-integration-"); err != nil {
-		return "", err
+// imageOf returns the id of an image that is built from copies of files, in the
+// first test that needs it.
+func imageOf(tb testing.TB, name string, files map[string]string, options ...string) string {
+	tb.Helper()
+	images.Lock()
+	defer images.Unlock()
+	if images.ids[name] != "" {
+		return images.ids[name]
 	}
-	builds.directory = directory
-	if err := lookAtSources(); err != nil {
-		return "", err
-	}
-	for path, name := range map[string]string{
-		"prebuilt/bin/vmwrite": "cmd/vmwrite",
-		"both/target":          "internal/testtarget/target",
-	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(directory, path), "github.com/vmwrite/vmwrite/"+name)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+	context := filepath.Join(directory, name)
+	for to, from := range files {
+		to = filepath.Join(context, to)
+		content, err := os.ReadFile(from)
+		if err := errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, 0o755)); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	return directory, os.Link(filepath.Join(directory, "prebuilt/bin/vmwrite"), filepath.Join(directory, "both/vmwrite"))
-})
-
-// lookAtSources reads the directories of what is built. The go command takes the
-// result of an earlier run for this one unless something has changed that the
-// tests themselves imported or looked at.
-func lookAtSources() error {
-	for _, directory := range []string{"cmd", "internal", "pkg"} {
-		err := filepath.WalkDir(filepath.Join(repository, directory), func(_ string, _ fs.DirEntry, err error) error { return err })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	line := slices.Concat([]string{"build", "--quiet", "--label", runLabel()}, options, []string{context})
+	images.ids[name] = docker(tb, line...)
+	return images.ids[name]
 }
 
-// buildImage builds an image and returns its id. It is removed when all tests
-// have run.
-func buildImage(context, dockerfile string, options ...string) (id string, err error) {
-	// The label makes it an image of this run, even if its content is that of
-	// another image.
-	line := slices.Concat([]string{"build", "--quiet", "--label", runLabel, "--file", dockerfile}, options, []string{context})
-	if id, err = docker(line...); err != nil {
-		return "", err
-	}
-	builds.Lock()
-	defer builds.Unlock()
-	builds.images = append(builds.images, id)
-	return id, nil
+// programs is the image of most containers: vmwrite, the target and nothing else.
+func programs(tb testing.TB) string {
+	tb.Helper()
+	return imageOf(tb, "programs", map[string]string{
+		"Dockerfile": "testdata/Dockerfile", "vmwrite": testtarget.BuildCommand(tb), "target": testtarget.Build(tb, ""),
+	})
 }
 
-// image is the image of most containers: vmwrite, the target and nothing else.
-var image = sync.OnceValues(func() (id string, err error) {
-	directory, err := programs()
+// target is the target program, alone in a container. It ends with its input, and
+// so with the test however that ends.
+type target struct {
+	*testtarget.Target
+	container string // its name
+}
+
+var targets atomic.Int32
+
+// startTarget starts a target in a container made with options of docker run.
+func startTarget(tb testing.TB, options ...string) *target {
+	tb.Helper()
+	name := fmt.Sprintf("%s-%d", runName(), targets.Add(1))
+	line := container(append(options, "--interactive", "--name", name), programs(tb), "/target")
+	c := &target{&testtarget.Target{Process: testtarget.StartProcess(tb, exec.Command("docker", line...))}, name}
+	if line := c.Line(); line != "ready" {
+		tb.Fatalf("the target says %q; want ready", line)
+	}
+	return c
+}
+
+// hostPID returns the target's process id in the engine's own pid namespace.
+func (c *target) hostPID(tb testing.TB) int {
+	tb.Helper()
+	pid, err := strconv.Atoi(docker(tb, "inspect", "--format", "{{.State.Pid}}", c.container))
 	if err != nil {
-		return "", err
+		tb.Fatal(err)
 	}
-	context := filepath.Join(directory, "both")
-	dockerfile := filepath.Join(directory, "both.Dockerfile")
-	if err := os.WriteFile(dockerfile, []byte("FROM scratch\nCOPY vmwrite target /\n"), 0o600); err != nil {
-		return "", err
-	}
-	return buildImage(context, dockerfile)
-})
-
-func needImage(t testing.TB) string {
-	t.Helper()
-	needDocker(t)
-	id, err := image()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-// remove removes a container that this test has created, if it is still there.
-func remove(t testing.TB, id string) {
-	if _, err := docker("rm", "--force", id); err != nil && !strings.Contains(err.Error(), "No such container") && !strings.Contains(err.Error(), "already in progress") {
-		t.Error(err)
-	}
+	return pid
 }

@@ -2,33 +2,22 @@ package integration_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 // writer is vmwrite at some place.
 type writer struct {
-	tb     testing.TB
-	docker func() []string // the docker command line up to vmwrite
-	pid    int             // the target's process id at that place
-}
-
-// result is how a vmwrite ended.
-type result struct {
-	status         int
-	stdout, stderr string
+	docker []string // the docker command line up to vmwrite
+	pid    int      // the target's process id at that place
 }
 
 // object is what --json prints, as far as it is asserted here.
@@ -41,41 +30,30 @@ type object struct {
 }
 
 // run runs a command of vmwrite to its end.
-func (w writer) run(command string, arguments ...string) result {
-	w.tb.Helper()
-	line := slices.Concat(w.docker(), []string{command, "-p", strconv.Itoa(w.pid)}, arguments)
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", line...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || ctx.Err() != nil) {
-		w.tb.Fatalf("docker %s: %v", strings.Join(line, " "), errors.Join(err, ctx.Err()))
-	} else if ok && exit.ExitCode() >= 125 { // docker's own, or of a program that was killed
-		w.tb.Fatalf("docker %s: %v\n%s", strings.Join(line, " "), err, &stderr)
-	}
-	for line := range strings.Lines(stderr.String()) {
+func (w writer) run(tb testing.TB, command string, arguments ...string) result {
+	tb.Helper()
+	got := runDocker(tb, slices.Concat(w.docker, []string{command, "-p", strconv.Itoa(w.pid)}, arguments)...)
+	for line := range strings.Lines(got.stderr) {
 		if !strings.HasPrefix(line, "vmwrite: ") {
-			w.tb.Errorf("standard error has the line %q; want it to start with vmwrite:", line)
+			tb.Errorf("standard error has the line %q; want it to start with vmwrite:", line)
 		}
 	}
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return got
 }
 
 // write runs vmwrite write with --json, and returns the object too.
-func (w writer) write(address uint64, data []byte, arguments ...string) (result, object) {
-	w.tb.Helper()
-	got := w.run("write", slices.Concat(arguments, []string{"--json", fmt.Sprintf("%#x", address), hex.EncodeToString(data)})...)
+func (w writer) write(tb testing.TB, address uint64, data []byte, arguments ...string) (result, object) {
+	tb.Helper()
+	got := w.run(tb, "write", slices.Concat(arguments, []string{"--json", fmt.Sprintf("%#x", address), hex.EncodeToString(data)})...)
 	var o object
 	if err := json.Unmarshal([]byte(got.stdout), &o); err != nil {
-		w.tb.Fatalf("standard output is %q; want one object: %v\n%s", got.stdout, err, got.stderr)
+		tb.Fatalf("standard output is %q; want one object: %v\n%s", got.stdout, err, got.stderr)
 	}
 	if o.KernReturn != got.status {
-		w.tb.Errorf("--json says %d and the exit status is %d", o.KernReturn, got.status)
+		tb.Errorf("--json says %d and the exit status is %d", o.KernReturn, got.status)
 	}
 	if got.status != 0 && (!strings.Contains(got.stderr, o.Message) || !strings.Contains(got.stderr, o.Hint)) {
-		w.tb.Errorf("standard error is\n%swhich lacks the message or the hint of\n%s", got.stderr, got.stdout)
+		tb.Errorf("standard error is\n%swhich lacks the message or the hint of\n%s", got.stderr, got.stdout)
 	}
 	return got, o
 }
@@ -85,9 +63,8 @@ type place func(tb testing.TB, c *target) writer
 
 // sameContainer runs vmwrite beside the target, with options of docker exec.
 func sameContainer(options ...string) place {
-	return func(tb testing.TB, c *target) writer {
-		line := slices.Concat([]string{"exec"}, options, []string{c.id, "/vmwrite"})
-		return writer{tb, func() []string { return line }, 1}
+	return func(_ testing.TB, c *target) writer {
+		return writer{slices.Concat([]string{"exec"}, options, []string{c.container, "/vmwrite"}), 1}
 	}
 }
 
@@ -95,45 +72,27 @@ func sameContainer(options ...string) place {
 // the pid namespace of the target's.
 func sidecar(options ...string) place {
 	return func(tb testing.TB, c *target) writer {
-		return writer{tb, ownContainer(tb, append(options, "--pid=container:"+c.id)...), 1}
+		return writer{container(append(options, "--pid=container:"+c.container), programs(tb), "/vmwrite"), 1}
 	}
 }
 
-// hostSidecar is sidecar in the engine's own pid namespace.
-func hostSidecar(options ...string) place {
+// prebuiltSidecar is sidecar with the image of the repository's Dockerfile.
+func prebuiltSidecar(options ...string) place {
 	return func(tb testing.TB, c *target) writer {
-		return writer{tb, ownContainer(tb, append(options, "--pid=host")...), c.hostPID()}
+		return writer{container(append(options, "--pid=container:"+c.container), prebuilt(tb)), 1}
 	}
 }
 
-// elsewhere runs vmwrite in a pid namespace that the target is not in, with the
-// target's process id in the engine's own.
+// elsewhere runs vmwrite in a container of its own, where the target is known by its
+// process id in the engine's own pid namespace.
 func elsewhere(options ...string) place {
 	return func(tb testing.TB, c *target) writer {
-		return writer{tb, ownContainer(tb, options...), c.hostPID()}
+		return writer{container(options, programs(tb), "/vmwrite"), c.hostPID(tb)}
 	}
 }
 
-// ownContainer is the docker command line for vmwrite in a container of its own,
-// with options of docker run.
-func ownContainer(tb testing.TB, options ...string) func() []string {
-	return containerOf(tb, []string{needImage(tb), "/vmwrite"}, options...)
-}
-
-// containerOf is the docker command line for what an image runs.
-func containerOf(tb testing.TB, command []string, options ...string) func() []string {
-	return func() []string {
-		// The client removes the container when it ends. If the client had to be
-		// killed, the file has the id to remove it by.
-		cid := filepath.Join(tb.TempDir(), "cid")
-		tb.Cleanup(func() {
-			if id, err := os.ReadFile(cid); err == nil && tb.Failed() {
-				remove(tb, string(id))
-			}
-		})
-		return slices.Concat([]string{"run", "--rm", "--cidfile", cid, "--label", runLabel, noNetwork}, options, command)
-	}
-}
+// hostSidecar is elsewhere in that namespace.
+func hostSidecar(options ...string) place { return elsewhere(append(options, "--pid=host")...) }
 
 // ending is how a write is to end.
 type ending struct {
@@ -152,17 +111,11 @@ func refused(why ...string) ending {
 
 const pageSize = 4096
 
-// memory is a target's memory, as the target itself tells of it.
-type memory interface {
-	Address(format string, arguments ...any) uint64
-	Bytes(address uint64, size int) []byte
-}
-
 // assertWrite writes into a page of the target. Where that is granted, a page
 // that the target may not write is still refused, and so is a write over both.
 // The pages are where no other program has memory, in case that vmwrite should
 // take another process for the target.
-func assertWrite(t *testing.T, m memory, w writer, want ending, arguments ...string) {
+func assertWrite(t *testing.T, m *testtarget.Target, w writer, want ending, arguments ...string) {
 	t.Helper()
 	pages := m.Address("layout rw-:1,r--:1")
 	expected := m.Bytes(pages, 2*pageSize)
@@ -172,7 +125,7 @@ func assertWrite(t *testing.T, m memory, w writer, want ending, arguments ...str
 		if want.status == machcompat.KERN_SUCCESS {
 			copy(expected[offset:], data)
 		}
-		got, o := w.write(pages+uint64(offset), data, arguments...)
+		got, o := w.write(t, pages+uint64(offset), data, arguments...)
 		want.assert(t, got, o, len(data))
 		if found := m.Bytes(pages, 2*pageSize); !bytes.Equal(found, expected) {
 			i := 0
@@ -191,7 +144,7 @@ func assertWrite(t *testing.T, m memory, w writer, want ending, arguments ...str
 	}}
 	assertOne(pageSize-2, notWritable)
 	assertOne(pageSize, notWritable)
-	if read := w.run("read", "--raw", fmt.Sprintf("%#x", pages), strconv.Itoa(2*pageSize)); read.stdout != string(expected) {
+	if read := w.run(t, "read", "--raw", fmt.Sprintf("%#x", pages), strconv.Itoa(2*pageSize)); read.stdout != string(expected) {
 		t.Errorf("vmwrite read ends with %d and reads other bytes than the target\n%s", read.status, read.stderr)
 	}
 }

@@ -185,8 +185,8 @@ static void *sender(void *unused)
 		while (!ending && received < sent - 8)
 			usleep(100);
 	}
-	for (int i = 0; i < 10000 && received < sent; i++)
-		usleep(100);
+	for (int i = 0; i < 120000 && received < sent; i++)
+		usleep(1000);
 	if (received != sent)
 		fail("signals received", received, sent);
 	return unused;
@@ -230,7 +230,8 @@ int main(void)
 	while (read(0, &c, 1) > 0)
 		continue;
 	long before = work;
-	usleep(20000);
+	for (int i = 0; i < 120000 && work == before; i++)
+		usleep(1000);
 	if (work == before)
 		fail("work goes on", work, before + 1);
 	ending = 1;

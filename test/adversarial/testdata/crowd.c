@@ -2,12 +2,13 @@
  *
  *	crowd PIDS TARGET LETTER -- WRITER...
  *
- * It starts the target, process 2, with the descriptors 3 and 4 for its input and
- * output, and the writer with 5, 6, and 7 for its errors. Only then is PIDS the highest pid, which
- * from Linux 6.14 on is a limit of the namespace and not of the machine. At "fill
- * ROOM" it starts threads until there is no room for another, ends ROOM of them,
- * and prints "full" and how many there are. It ends with its input, and all of the
- * namespace with it.
+ * It starts the target, process 2, and the writer, and prints the first line of
+ * each. Only then is PIDS the highest pid, which from Linux 6.14 on is a limit of
+ * the namespace and not of the machine. At "fill ROOM" it starts threads until
+ * there is no room for another, ends ROOM of them, and prints "full" and how many
+ * there are. It hands "go" to the writer and all other lines to the target, and
+ * prints a line of answer, an empty one for an end. It ends with its input, and
+ * all of the namespace with it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,25 +25,42 @@ enum { MOST = 4096 };
 
 static sem_t ends[MOST];
 
+struct child {
+	pid_t pid;
+	FILE *to, *from;
+};
+
 static void fail(const char *what)
 {
 	fprintf(stderr, "crowd: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
-static pid_t run(char **program, int in, int out, int errors)
+static void answer(struct child *child)
 {
-	pid_t pid = fork();
-	if (pid == 0) {
-		dup2(in, 0);
-		dup2(out, 1);
-		dup2(errors, 2);
-		for (int fd = 3; fd <= 7; fd++)
-			close(fd);
+	char line[1 << 14];
+	puts(fgets(line, sizeof line, child->from) ? strtok(line, "\n") : "");
+	fflush(stdout);
+}
+
+static struct child run(char **program)
+{
+	int in[2], out[2];
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+		fail("pipe");
+	struct child child = {fork(), fdopen(in[1], "w"), fdopen(out[0], "r")};
+	if (child.pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
 		execv(program[0], program);
 		_exit(127);
 	}
-	return pid;
+	if (child.pid < 0)
+		fail("fork");
+	close(in[0]);
+	close(out[1]);
+	answer(&child);
+	return child;
 }
 
 static void limit(const char *pids)
@@ -102,15 +120,18 @@ int main(int argc, char **argv)
 		return 64;
 	if (mount("", "/", "", MS_REC | MS_PRIVATE, NULL) != 0 || mount("proc", "/proc", "proc", 0, NULL) != 0)
 		fail("mount");
-	char *target[] = {argv[2], argv[3], NULL};
-	if (run(target, 3, 4, 2) != 2 || run(argv + 5, 5, 6, 7) < 0)
-		fail("fork");
-	for (int fd = 3; fd <= 7; fd++)
-		close(fd);
-	while (fgets(line, sizeof line, stdin))
+	argv[4] = NULL;
+	struct child target = run(argv + 2), writer = run(argv + 5);
+	while (fgets(line, sizeof line, stdin)) {
+		struct child *child = strcmp(line, "go\n") == 0 ? &writer : &target;
 		if (strncmp(line, "fill ", 5) == 0) {
 			limit(argv[1]);
 			fill(atoi(line + 5));
+			continue;
 		}
+		fputs(line, child->to);
+		fflush(child->to);
+		answer(child);
+	}
 	return 0;
 }

@@ -97,27 +97,33 @@ static int grow(void)
 	volatile char deep[3 << 19];
 	deep[0] = 1;
 	deep[sizeof deep / 2] = 1;
-	return deep[0];
+	return deep[0] - 1;
 }
 
 /* The highest page that the kernel gives, or the next below that is free. */
 static char *top(void)
 {
 	char *page = NULL;
-	for (uintptr_t at = 0x7fffffffe000; !page && at > 0x7ffffff00000; at -= PAGE)
-		page = map((char *)at, PAGE, ACCESS, FLAGS, -1);
+	for (int bits = 47; !page && bits > 32; bits--)
+		for (int below = 2; !page && below < 256; below++)
+			page = map((char *)((uintptr_t)1 << bits) - below * PAGE, PAGE, ACCESS, FLAGS, -1);
 	if (page)
 		memset(page, 'o', PAGE);
 	return page;
 }
 
-/* 64 TiB that may not be used, and a page in the middle that may. */
+/* 64 TiB, or as many as there are, that may not be used, and a page in the middle
+ * that may.
+ */
 static char *reserved(void)
 {
-	char *area = map(NULL, (size_t)64 << 40, PROT_NONE, FLAGS, -1);
+	char *area = NULL;
+	size_t size = (size_t)128 << 40;
+	while (!area && size > 1 << 30)
+		area = map(NULL, size /= 2, PROT_NONE, FLAGS, -1);
 	if (!area)
 		return NULL;
-	char *page = area + ((size_t)32 << 40);
+	char *page = area + size / 2;
 	mprotect(page, PAGE, ACCESS);
 	memset(page, 'o', PAGE);
 	return page;

@@ -132,7 +132,7 @@ int main(int argc, char **argv)
 	ending = 1;
 	word = 1;
 	close(pipe_ends[1]);
-	for (int i = 0; i < 5000 && running > 0; i++) {
+	for (int i = 0; i < 120000 && running > 0; i++) {
 		syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
 		usleep(1000);
 	}

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int failures;
@@ -40,6 +42,27 @@ static int failures;
 			failures++;                                                                   \
 		}                                                                                     \
 	} while (0)
+
+/* How many seconds to wait for what must come, as internal/testtarget does. */
+#define PATIENCE 180
+
+#define WAIT_FOR(condition)                                        \
+	do {                                                       \
+		time_t end_ = time(NULL) + PATIENCE;               \
+		while (!(condition) && time(NULL) < end_)          \
+			usleep(1000);                              \
+		CHECK(condition);                                  \
+	} while (0)
+
+/* A child that ends with us, however we end. */
+static inline pid_t fork_with_us(void)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return child;
+}
 
 /*
  * The target that the test started: 2 pages rw-, 2 r--, 1 ---, 1 of nothing, 2 rw-,

@@ -4,7 +4,7 @@
 int main(int argc, char **argv)
 {
 	mach_port_t task = begin(argc, argv);
-	int pid = 7, tries;
+	int pid = 7;
 
 	RETURNS(KERN_SUCCESS, pid_for_task(task, &pid));
 	CHECK(pid == target_pid);
@@ -17,8 +17,7 @@ int main(int argc, char **argv)
 
 	/* Its threads end one after the other. */
 	CHECK(kill(target_pid, SIGKILL) == 0);
-	for (tries = 0; tries < 10000 && pid_for_task(task, &pid) == KERN_SUCCESS; tries++)
-		usleep(1000);
+	WAIT_FOR(pid_for_task(task, &pid) != KERN_SUCCESS);
 	RETURNS(KERN_FAILURE, pid_for_task(task, &pid));
 	CHECK(pid == -1);
 	return failures != 0;

@@ -1,41 +1,44 @@
-/* task_suspend and task_resume, on a child that counts. */
+/* task_suspend and task_resume, on a child that counts. Another child is a clock. */
 #include "../check.h"
 
-static volatile uint64_t *counter;
+static volatile uint64_t *counter, *ticks;
+
+static pid_t count_in_child(volatile uint64_t *number)
+{
+	pid_t child = fork_with_us();
+
+	if (child == 0)
+		for (;; usleep(100))
+			*number = *number + 1;
+	return child;
+}
 
 static int counts(void)
 {
 	uint64_t before = *counter;
-	int i;
 
-	for (i = 0; i < 200; i++) {
-		usleep(5000);
-		if (*counter != before)
-			return 1;
-	}
-	return 0;
+	WAIT_FOR(*counter != before);
+	return *counter != before;
 }
 
 static int stands_still(void)
 {
-	uint64_t before = *counter;
+	uint64_t before = *counter, tick = *ticks;
 
-	usleep(50000);
+	WAIT_FOR(*ticks >= tick + 100);
 	return *counter == before;
 }
 
 int main(int argc, char **argv)
 {
 	mach_port_t task;
-	pid_t child;
+	pid_t child, clock;
 
 	begin(argc, argv);
-	counter = (volatile uint64_t *)mmap(NULL, PAGES(1), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	child = fork();
-	if (child == 0) {
-		for (;; usleep(100))
-			*counter = *counter + 1;
-	}
+	counter = (volatile uint64_t *)mmap(NULL, PAGES(2), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ticks = counter + PAGES(1) / sizeof *counter;
+	child = count_in_child(counter);
+	clock = count_in_child(ticks);
 	RETURNS(KERN_SUCCESS, task_for_pid(mach_task_self(), child, &task));
 	CHECK(counts());
 	RETURNS(KERN_FAILURE, task_resume(task));
@@ -62,6 +65,8 @@ int main(int argc, char **argv)
 	RETURNS(MACH_SEND_INVALID_DEST, task_suspend(task));
 	RETURNS(MACH_SEND_INVALID_DEST, task_resume(TASK_NULL));
 	kill(child, SIGKILL);
+	kill(clock, SIGKILL);
 	waitpid(child, NULL, 0);
+	waitpid(clock, NULL, 0);
 	return failures != 0;
 }

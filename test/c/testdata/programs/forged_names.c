@@ -33,10 +33,11 @@ static void all_give(kern_return_t code, mach_port_t name)
 	CHECK(byte == 7 && info[0] == 7);
 }
 
-static void forged(mach_port_t task)
+/* Runs through some 500 names a round. */
+static void forged(mach_port_t task, int rounds)
 {
 	uint32_t name = 1;
-	int i, pid;
+	int i, pid, all = rounds * 500;
 
 	all_give(MACH_SEND_INVALID_DEST, MACH_PORT_NULL);
 	all_give(MACH_SEND_INVALID_DEST, MACH_PORT_DEAD);
@@ -44,9 +45,9 @@ static void forged(mach_port_t task)
 	all_give(MACH_SEND_INVALID_DEST, task ^ 1);
 	all_give(MACH_SEND_INVALID_DEST, task + 0x10000);
 	all_give(MACH_SEND_INVALID_DEST, (mach_port_t)target_pid);
-	for (i = 0; i < 200000 && failures == 0; i++) {
+	for (i = 0; i < all && failures == 0; i++) {
 		/* All low numbers, then numbers from all over. */
-		name = i < 100000 ? (uint32_t)i : name * 1664525 + 1013904223;
+		name = i < all / 2 ? (uint32_t)i : name * 1664525 + 1013904223;
 		if (name != task && name != mach_task_self())
 			RETURNS(MACH_SEND_INVALID_DEST, pid_for_task(name, &pid));
 	}
@@ -61,13 +62,27 @@ static void stale(void)
 	all_give(MACH_SEND_INVALID_DEST, task);
 }
 
+static int runs(pid_t pid, const char *program)
+{
+	char path[64], name[64] = "";
+	FILE *comm;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	comm = fopen(path, "r");
+	if (comm == NULL)
+		return 0;
+	if (fgets(name, sizeof name, comm) == NULL)
+		name[0] = 0;
+	fclose(comm);
+	return strcmp(name, program) == 0;
+}
+
 static void ended_and_replaced(void)
 {
 	mach_port_t ended, before, after;
 	pid_t child, other;
-	char path[64], program[64];
 
-	child = fork();
+	child = fork_with_us();
 	if (child == 0)
 		for (;;)
 			pause();
@@ -79,7 +94,7 @@ static void ended_and_replaced(void)
 	all_give(KERN_INVALID_ARGUMENT, ended);
 	RETURNS(KERN_SUCCESS, mach_port_deallocate(mach_task_self(), ended));
 
-	other = fork();
+	other = fork_with_us();
 	if (other == 0) {
 		raise(SIGSTOP);
 		execlp("sleep", "sleep", "600", (char *)NULL);
@@ -88,15 +103,7 @@ static void ended_and_replaced(void)
 	waitpid(other, NULL, WUNTRACED);
 	RETURNS(KERN_SUCCESS, task_for_pid(mach_task_self(), other, &before));
 	kill(other, SIGCONT);
-	snprintf(path, sizeof path, "/proc/%d/comm", other);
-	do {
-		FILE *comm = fopen(path, "r");
-		program[0] = 0;
-		if (comm == NULL || fgets(program, sizeof program, comm) == NULL)
-			break;
-		fclose(comm);
-		usleep(1000);
-	} while (strcmp(program, "sleep\n") != 0);
+	WAIT_FOR(runs(other, "sleep\n"));
 	all_give(KERN_INVALID_ARGUMENT, before);
 	/* The same pid, but another program: another name. */
 	RETURNS(KERN_SUCCESS, task_for_pid(mach_task_self(), other, &after));
@@ -110,7 +117,9 @@ int main(int argc, char **argv)
 {
 	mach_port_t task = begin(argc, argv);
 
-	forged(task);
+	if (argc != 4)
+		return 2;
+	forged(task, atoi(argv[3]));
 	stale();
 	ended_and_replaced();
 	return failures != 0;

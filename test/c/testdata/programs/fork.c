@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 static mach_port_t task;
@@ -78,7 +77,7 @@ static void with_threads(void)
 	for (i = 0; i < 20; i++) {
 		child = fork();
 		if (child == 0) {
-			alarm(10);
+			alarm(PATIENCE);
 			_exit(nothing_works());
 		}
 		CHECK(status_of(child) == 0);
@@ -96,7 +95,7 @@ static void crash(void)
 	int status;
 
 	if (child == 0) {
-		alarm(10);
+		alarm(PATIENCE);
 		setrlimit(RLIMIT_CORE, &none);
 		*(volatile int *)8 = 1;
 		_exit(0);
@@ -115,7 +114,7 @@ static int as_number_1(char **argv)
 	int status;
 
 	if (child == 0) {
-		alarm(10);
+		alarm(PATIENCE);
 		if (unshare(CLONE_NEWPID) != 0)
 			_exit(77);
 		child = fork();
@@ -140,7 +139,7 @@ static int number_1(void)
 		return 1;
 	child = fork();
 	if (child == 0) {
-		alarm(10);
+		alarm(PATIENCE);
 		_exit(getpid() == 1 ? nothing_works() : 1);
 	}
 	return status_of(child) != 0;
@@ -162,7 +161,7 @@ int main(int argc, char **argv)
 	crash();
 	child = fork();
 	if (child == 0) {
-		alarm(10);
+		alarm(PATIENCE);
 		execl("/proc/self/exe", "fork", argv[1], argv[2], "again", (char *)NULL);
 		_exit(1);
 	}

@@ -1,11 +1,12 @@
-/* 16 threads that make all sorts of calls at once, on one target. */
+/* 16 threads that make all sorts of calls at once, on one target: threads PID BASE ROUNDS. */
 #include "../check.h"
 
 #include <pthread.h>
 
-enum { THREADS = 16, ROUNDS = 400 };
+enum { THREADS = 16 };
 
 static mach_port_t task;
+static int rounds;
 
 /* Writes and reads 8 bytes that belong to this thread. */
 static void write_and_read(int number, int round)
@@ -65,7 +66,7 @@ static void *work(void *argument)
 {
 	int number = (int)(intptr_t)argument, round;
 
-	for (round = 0; round < ROUNDS && failures == 0; round++) {
+	for (round = 0; round < rounds && failures == 0; round++) {
 		if (number >= 14)
 			stop(number, round);
 		else if (number >= 12)
@@ -84,6 +85,9 @@ int main(int argc, char **argv)
 	int i;
 
 	task = begin(argc, argv);
+	if (argc != 4)
+		return 2;
+	rounds = atoi(argv[3]);
 	for (i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, work, (void *)(intptr_t)i) == 0);
 	for (i = 0; i < THREADS; i++)

@@ -1,6 +1,4 @@
-// Package commandline makes random command lines of vmwrite, the same again for
-// the same seed. Only tests may import it.
-package commandline
+package main
 
 import (
 	"fmt"
@@ -10,11 +8,11 @@ import (
 	"strings"
 )
 
-// Statuses are the exit statuses of the contract.
-var Statuses = []int{0, 1, 2, 4, 5, 6, 9, 10, 14, 46, 64, 74}
+// statuses are the exit statuses of the contract.
+var statuses = []int{0, 1, 2, 4, 5, 6, 9, 10, 14, 46, 64, 74}
 
-// Lines makes command lines on one process.
-type Lines struct {
+// randomLines makes command lines on one process, the same again for the same seed.
+type randomLines struct {
 	pid     string
 	models  [][]string // lines that work
 	phrases [][]string // what is put into them
@@ -22,12 +20,12 @@ type Lines struct {
 	random  *rand.Rand
 }
 
-// New returns what makes command lines for a process of a name, with a page of
+// newRandomLines returns what makes command lines for a process of a name, with a page of
 // memory at address, and a file that may be written from.
-func New(seed uint64, pid int, name string, address uint64, file string) *Lines {
+func newRandomLines(seed uint64, pid int, name string, address uint64, file string) *randomLines {
 	p, at := strconv.Itoa(pid), fmt.Sprintf("%#x", address)
 	end := fmt.Sprintf("%#x", address+4090)
-	return &Lines{
+	return &randomLines{
 		pid:    p,
 		random: rand.New(rand.NewPCG(seed, 0)),
 		models: [][]string{
@@ -71,21 +69,21 @@ func New(seed uint64, pid int, name string, address uint64, file string) *Lines 
 	}
 }
 
-// Next puts random phrases and words into a line that works, between its words or
+// next puts random phrases and words into a line that works, between its words or
 // in place of them, or makes one of nothing else.
-func (l *Lines) Next() []string {
-	line := slices.Clone(pick(l, l.models))
+func (l *randomLines) next() []string {
+	line := slices.Clone(pickFrom(l.random, l.models))
 	edits := l.random.IntN(4)
 	if len(line) == 0 {
 		edits += 4
 	}
 	for range edits {
-		words := pick(l, l.phrases)
+		words := pickFrom(l.random, l.phrases)
 		switch l.random.IntN(8) {
 		case 0:
-			words = []string{pick(l, words)}
+			words = []string{pickFrom(l.random, words)}
 		case 1:
-			words = []string{pick(l, l.odd)}
+			words = []string{pickFrom(l.random, l.odd)}
 		}
 		at := l.random.IntN(len(line) + 1)
 		if at < len(line) && len(words) == 1 && l.random.IntN(2) == 0 {
@@ -103,4 +101,4 @@ func (l *Lines) Next() []string {
 	return line
 }
 
-func pick[T any](l *Lines, from []T) T { return from[l.random.IntN(len(from))] }
+func pickFrom[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }
