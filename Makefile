@@ -113,7 +113,7 @@ test-386: ## run the library's tests, and those of the command's parsers, as a 3
 
 .PHONY: test-bench
 test-bench: ## check that the measurements run, with tiny sizes
-	cd bench && $(GO) vet ./... && $(GO) test ./...
+	cd bench && $(GO) vet ./... && $(GO) test -count=1 -timeout 60m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for FUZZTIME each

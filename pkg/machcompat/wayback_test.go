@@ -14,7 +14,7 @@ import (
 func TestABorrowedThreadHasAWayBack(t *testing.T) {
 	testtarget.Need(t, "amd64")
 	programs := map[string]func(t *testing.T) (pid int){
-		"a Go program": func(t *testing.T) int { return testtarget.Start(t).PID },
+		"a Go program": func(t *testing.T) int { return testtarget.StartBinary(t, testtarget.Build(t, "amd64")).PID },
 		"a C program":  func(t *testing.T) int { return testtarget.StartProcess(t, exec.Command("cat")).PID },
 	}
 	for name, start := range programs {
