@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,11 +51,6 @@ func TestInterruptedCommandEnds(t *testing.T) {
 	all := make([]*interrupted, len(cases))
 	for i, c := range cases { // most take a second from here, all of them the same one
 		target := odd(t, "userfault")
-		if strings.Contains(c.arguments, "--unprotect") {
-			if err := taskFor(t, target.PID).Protect(target.Address+pageSize, pageSize, false, machcompat.VM_PROT_READ); err != nil {
-				t.Fatal(err)
-			}
-		}
 		all[i] = interrupt(t, target, commandOn(t, target, c.arguments), c.signals...)
 	}
 	for i, c := range cases {
@@ -149,6 +145,12 @@ func interrupt(t *testing.T, target *program, cmd *exec.Cmd, signals ...unix.Sig
 
 func (i *interrupted) begin(t *testing.T) {
 	t.Helper()
+	if slices.Contains(i.cmd.Args, "--unprotect") { // each time: a command that is killed does not protect it again
+		if err := taskFor(t, i.target.PID).Protect(i.target.Address+pageSize, pageSize, false, machcompat.VM_PROT_READ); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i.stderr.Reset()
 	i.cmd.Stderr = &i.stderr
 	i.Process = testtarget.StartProcess(t, i.cmd)
 	testtarget.WaitFor(t, "the command to wait for the page and to watch signals", func() bool {
