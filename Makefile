@@ -106,14 +106,19 @@ cross: ## build and vet for every architecture
 test-386: export GOARCH := 386
 test-386: export CGO_ENABLED := 0
 test-386: ## run the library's tests, and those of the command's parsers, as a 32-bit program
-	@if $(GO) run ./internal/testtarget/target </dev/null >/dev/null 2>&1; then \
+	@mkdir -p bin && $(GO) build -o bin/target-386 ./internal/testtarget/target
+	@if bin/target-386 </dev/null >/dev/null 2>&1; then \
+		if [ "$${VMWRITE_TEST_MAY_LACK+set}" ]; then export VMWRITE_TEST_MAY_LACK="$$VMWRITE_TEST_MAY_LACK,64-bit tests"; fi; \
 		$(RUN_TESTS) -vet=off ./pkg/... && \
 		$(RUN_TESTS) -vet=off ./cmd/vmwrite -run 'Parse|Encod|Fuzz|Numbers'; \
-	else echo "skipped: this machine does not run 32-bit programs"; fi
+	else \
+		echo "skipped: this machine does not run 32-bit programs"; \
+		case ",$${VMWRITE_TEST_MAY_LACK-386}," in *,386,*) ;; *) exit 1 ;; esac; \
+	fi
 
 .PHONY: test-bench
 test-bench: ## check that the measurements run, with tiny sizes
-	cd bench && $(GO) vet ./... && $(GO) test -count=1 -timeout 60m ./...
+	cd bench && $(GO) vet ./... && ../$(RUN_TESTS) ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for FUZZTIME each

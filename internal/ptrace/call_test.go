@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
@@ -96,6 +98,22 @@ func registersOf(t *testing.T, session *Session) map[int]registers {
 	return all
 }
 
+// masksOf reads the signal mask of every thread of the session.
+func masksOf(t *testing.T, session *Session) map[int]uint64 {
+	t.Helper()
+	all := map[int]uint64{}
+	session.do(func() {
+		for tid := range session.threads {
+			mask, err := linux.PtraceSigmask(tid)
+			if err != nil {
+				t.Errorf("signal mask of thread %d: %v", tid, err)
+			}
+			all[tid] = mask
+		}
+	})
+	return all
+}
+
 func TestCallsOfABorrowedThreadAreMadeByTheProcess(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 10")
@@ -159,7 +177,7 @@ func TestAThreadThatWasBorrowedIsGivenBackAsItWas(t *testing.T) {
 	target.Do("threads 10")
 	for range testtarget.Rounds(20) {
 		session := mustStop(t, target.PID)
-		before := registersOf(t, session)
+		before, masks := registersOf(t, session), masksOf(t, session)
 		c := borrow(t, session)
 		for range 5 {
 			address := c.mapPage(t)
@@ -181,6 +199,9 @@ func TestAThreadThatWasBorrowedIsGivenBackAsItWas(t *testing.T) {
 			if r.data != before[tid].data {
 				t.Errorf("the registers of thread %d are not what they were", tid)
 			}
+		}
+		if !maps.Equal(masksOf(t, session), masks) {
+			t.Error("the signal mask of a thread is not what it was")
 		}
 		session.Resume()
 		wantFree(t, target.PID)

@@ -109,6 +109,9 @@ func wantFree(t *testing.T, pid int) {
 func wantRunning(t *testing.T, target *testtarget.Target) {
 	t.Helper()
 	wantFree(t, target.PID)
+	if t.Failed() {
+		t.FailNow() // what is not free need not be waited for
+	}
 	before := counts(t, target)
 	testtarget.WaitFor(t, "each thread to count on", func() bool {
 		return !slices.ContainsFunc(counts(t, target), func(n int) bool { return n == 0 }) &&

@@ -131,6 +131,7 @@ func TestStopOfWhatCannotBeStopped(t *testing.T) {
 	gone.End()
 	zombie.Kill()
 	waitForStates(t, zombie.PID, "Z")
+	const kthreadd = 2
 	tests := []struct {
 		name string
 		pid  int
@@ -140,16 +141,13 @@ func TestStopOfWhatCannotBeStopped(t *testing.T) {
 		{"a zombie", zombie.PID, unix.ESRCH},
 		{"no process", -1, unix.ESRCH},
 		{"this program itself", os.Getpid(), unix.EPERM},
-	}
-	if testtarget.Missing("kthreadd") == nil {
-		tests = append(tests, struct {
-			name string
-			pid  int
-			want error
-		}{"a kernel thread", 2, unix.EPERM})
+		{"a kernel thread", kthreadd, unix.EPERM},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if test.pid == kthreadd {
+				testtarget.Need(t, "kthreadd")
+			}
 			session, err := Stop(test.pid, testtarget.Patience)
 			stopError, ok := errors.AsType[*StopError](err)
 			if session != nil || !ok || !errors.Is(err, test.want) {

@@ -117,7 +117,9 @@ func TestAnotherWaitOfThisProgramDoesNotHideTheStop(t *testing.T) {
 		defer close(waiter)
 		for taken.Load() < enough {
 			var status unix.WaitStatus
-			if pid, err := unix.Wait4(target.PID, &status, unix.WUNTRACED, nil); pid == target.PID && err == nil && status.Stopped() {
+			if _, err := unix.Wait4(target.PID, &status, unix.WUNTRACED, nil); err != nil && err != unix.EINTR {
+				return
+			} else if err == nil && status.Stopped() {
 				taken.Add(1)
 			}
 		}

@@ -152,7 +152,7 @@ func TestAThreadWhoseBorrowerIsKilledGoesOnComputing(t *testing.T) {
 
 // A thread that waits in a system call goes on waiting.
 func TestAThreadWhoseBorrowerIsKilledGoesOnWaiting(t *testing.T) {
-	testtarget.Need(t, "amd64")
+	testtarget.Need(t, "amd64", "tracing") // of cat, by a sibling
 	for _, step := range loanSteps {
 		t.Run(step, func(t *testing.T) {
 			cat := testtarget.StartProcess(t, exec.Command("cat"))

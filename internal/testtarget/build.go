@@ -40,9 +40,18 @@ var own = sync.OnceValues(func() (directory string, err error) {
 	return directory, err
 })
 
+// programs returns the directory of the run's programs.
+func programs() (directory string, err error) {
+	if directory = os.Getenv(RunVariable); directory != "" {
+		return directory, nil
+	}
+	return own()
+}
+
 // Main runs the tests of a package and then removes what was built for them alone:
 // call it from TestMain.
 func Main(m interface{ Run() int }) int {
+	unix.Umask(0o022) // other users run what is built
 	status := m.Run()
 	if os.Getenv(RunVariable) == "" {
 		if directory, err := own(); err == nil {
@@ -68,12 +77,9 @@ func Once(path string, inputs []string, command func(path string) *exec.Cmd) (st
 			return "", err
 		}
 	}
-	directory := os.Getenv(RunVariable)
-	if directory == "" {
-		var err error
-		if directory, err = own(); err != nil {
-			return "", err
-		}
+	directory, err := programs()
+	if err != nil {
+		return "", err
 	}
 	path = filepath.Join(directory, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

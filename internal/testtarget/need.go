@@ -47,6 +47,7 @@ var capabilities = map[string]struct {
 	"64-bit tests":  {try64Bit, "test for a 64-bit architecture"},
 	"4k pages":      {try4KPages, "use a kernel with pages of 4096 bytes"},
 	"tracing":       {tryTracing, "run the tests as root, or sysctl kernel.yama.ptrace_scope=0"},
+	"open programs": {tryOpenPrograms, "use umask 022, and a TMPDIR in which every user may run programs, with set-user-id too"},
 	"forced writes": {tryForcedWrites, "boot without proc_mem.force_override"},
 	"PROCMAP_QUERY": {tryProcmapQuery, "use Linux 6.11 or later"},
 	"guard regions": {tryGuardRegion, "use Linux 6.13 or later"},
@@ -169,9 +170,17 @@ func tryLocalEngine() error {
 	return nil
 }
 
-// tryProgram runs the target of an architecture, which ends with its input.
+// tryProgram runs the target of an x86 architecture, which ends with its input. An
+// emulator of such programs does not count.
 func tryProgram(goarch string) func() error {
 	return func() error {
+		var name unix.Utsname
+		if err := unix.Uname(&name); err != nil {
+			return err
+		}
+		if machine := unix.ByteSliceToString(name.Machine[:]); machine != "x86_64" && !strings.HasSuffix(machine, "86") {
+			return fmt.Errorf("the machine is %s", machine)
+		}
 		path, err := build("internal/testtarget/target", goarch)
 		if err != nil {
 			return err
@@ -203,10 +212,44 @@ func try4KPages() error {
 
 func tryTracing() error {
 	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-	if err == nil && string(level) != "0\n" && os.Geteuid() != 0 {
-		return errors.New("by the Yama setting a process may trace its children only")
+	switch scope := strings.TrimSpace(string(level)); {
+	case err != nil, scope == "0":
+		return nil
+	case scope == "3", os.Geteuid() != 0:
+		return fmt.Errorf("kernel.yama.ptrace_scope is %s", scope)
 	}
 	return nil
+}
+
+// tryOpenPrograms asks whether other users may run what is built and these tests
+// themselves, also with other rights.
+func tryOpenPrograms() error {
+	if tests, err := os.Stat("/proc/self/exe"); err != nil || tests.Mode()&0o001 == 0 {
+		return errors.New("the test program is not for every user")
+	}
+	directory, err := programs()
+	if err != nil {
+		return err
+	}
+	var system unix.Statfs_t
+	if err := unix.Statfs(directory, &system); err != nil {
+		return err
+	}
+	if system.Flags&(unix.ST_NOSUID|unix.ST_NOEXEC) != 0 {
+		return fmt.Errorf("%s is mounted nosuid or noexec", directory)
+	}
+	for ; ; directory = filepath.Dir(directory) {
+		info, err := os.Stat(directory)
+		if err != nil {
+			return err
+		}
+		if info.Mode()&0o001 == 0 {
+			return fmt.Errorf("%s is %v", directory, info.Mode())
+		}
+		if directory == "/" {
+			return nil
+		}
+	}
 }
 
 // onPage makes a system call on a page of memory that may only be read.

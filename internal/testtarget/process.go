@@ -64,6 +64,10 @@ func RunCommand(cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
+// TraceableVariable names the environment variable at which a target lets every
+// process trace it that Yama would keep from it: PR_SET_PTRACER of prctl(2).
+const TraceableVariable = "VMWRITE_TEST_TRACEABLE"
+
 // Process is a running program that is spoken to by lines. It is ended with the
 // test.
 type Process struct {
@@ -88,6 +92,8 @@ func StartProcess(tb testing.TB, cmd *exec.Cmd) *Process {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	// Its writer may be another child, which Yama would not let trace its siblings.
+	cmd.Env = append(cmd.Environ(), TraceableVariable+"=1")
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr
 	}

@@ -82,7 +82,12 @@ func TestNamesOfOptionsParseBack(t *testing.T) {
 
 func TestStopAlways(t *testing.T) {
 	target := testtarget.Start(t)
-	task := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways))
+	// With the time for a stop that a caller has who asks for none.
+	task, err := machcompat.TaskForPID(target.PID, machcompat.WithStop(machcompat.StopAlways))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer task.Close()
 	if task.PID() != target.PID || task.Backend() != machcompat.ProcessVM {
 		t.Errorf("pid %d, backend %v", task.PID(), task.Backend())
 	}

@@ -94,6 +94,7 @@ func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
 	ended.End()
 	target := testtarget.Start(t)
 	target.Do("threads 1")
+	const kthreadd = 2
 	cases := []struct {
 		name  string
 		pid   int
@@ -105,17 +106,13 @@ func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
 		{"a negative pid", -1, unix.ESRCH, ""},
 		{"a zombie", zombie.PID, unix.ESRCH, "has ended and is a zombie"},
 		{"a thread", otherThread(t, target.PID), nil, ""},
-	}
-	if testtarget.Missing("kthreadd") == nil {
-		cases = append(cases, struct {
-			name  string
-			pid   int
-			errno error
-			hint  string
-		}{"a kernel thread", 2, unix.ESRCH, "is the kernel thread"})
+		{"a kernel thread", kthreadd, unix.ESRCH, "is the kernel thread"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			if c.pid == kthreadd {
+				testtarget.Need(t, "kthreadd")
+			}
 			for _, reader := range []procmaps.Reader{procmaps.Auto, procmaps.Text} {
 				_, err := machcompat.TaskForPID(c.pid, machcompat.WithMapReader(reader))
 				e := wantError(t, err, machcompat.KERN_FAILURE)

@@ -83,7 +83,7 @@ func (s sandbox) run(t *testing.T, credential *syscall.Credential) (result sandb
 }
 
 func TestTaskOfAnotherUserIsRefusedWithTheRule(t *testing.T) {
-	testtarget.Need(t, "root")
+	testtarget.Need(t, "root", "open programs")
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:1")
 	before := target.Bytes(base, 4)

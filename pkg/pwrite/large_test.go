@@ -20,15 +20,16 @@ func sparse(t *testing.T, size int) []byte {
 	return memory
 }
 
-// oneCall is the most that one call moves, or in a quick run a small twin that
-// takes the same path, and tooLarge is more than that. No int of 32 bits holds it.
+// oneCall is the most that one call moves, which is made less in a quick run, and
+// tooLarge is more than that. No int of 32 bits holds it.
 var (
-	oneCall  = testtarget.Sized(20<<20, pwrite.MaxBytes)
+	oneCall  = testtarget.Sized(16*page, pwrite.MaxBytes)
 	tooLarge = int(int64(oneCall)*3/2) &^ (page - 1)
 )
 
 func TestMoreBytesThanOneCallMoves(t *testing.T) {
 	testtarget.Need(t, "64-bit tests")
+	t.Cleanup(pwrite.SetMaxBytes(oneCall))
 	size := tooLarge
 	source := sparse(t, size)
 	marks := []int{0, oneCall - 8, oneCall, size - 8}
@@ -81,7 +82,7 @@ func TestALargeReadStopsAtTheFault(t *testing.T) {
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
 			// What lies behind the 300 pages is never touched.
-			segments := []pwrite.Segment{{Address: base, Data: sparse(t, tooLarge)}}
+			segments := []pwrite.Segment{{Address: base, Data: sparse(t, 3<<30-page)}}
 			place, err := backend.open(t, target.PID).Read(segments)
 			wantStop(t, segments, place, err, pwrite.Position{Offset: 300 * page}, backend.read, backend.fault)
 		})

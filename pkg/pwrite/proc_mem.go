@@ -55,8 +55,8 @@ func (b *ProcMem) Read(segments []Segment) (Position, error) {
 
 func (b *ProcMem) move(d direction, segments []Segment, p Position) (n int, err error) {
 	address, data := p.next(segments)
-	if len(data) > MaxBytes {
-		data = data[:MaxBytes]
+	if len(data) > maxBytes {
+		data = data[:maxBytes]
 	}
 	if address > math.MaxInt64 {
 		return 0, unix.EIO // no file offset reaches there, and no memory of a process is there

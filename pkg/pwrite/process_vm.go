@@ -72,7 +72,7 @@ func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error
 	if threads := threadsFor(len(data)); threads > 1 {
 		return b.moveParallel(d, address, data, threads)
 	}
-	data = data[:min(len(data), MaxBytes)]
+	data = data[:min(len(data), maxBytes)]
 	local := [1]unix.Iovec{{Base: &data[0]}}
 	local[0].SetLen(len(data))
 	remote := [1]unix.RemoteIovec{{Base: uintptr(address), Len: len(data)}}
@@ -85,7 +85,7 @@ func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error
 func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, error) {
 	var local [MaxSegments]unix.Iovec
 	var remote [MaxSegments]unix.RemoteIovec
-	n, budget := 0, MaxBytes
+	n, budget := 0, maxBytes
 	for n < MaxSegments && budget > 0 {
 		if p = p.skipEmpty(segments); p.Segment == len(segments) {
 			break

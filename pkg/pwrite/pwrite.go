@@ -41,6 +41,9 @@ const (
 	MaxSegments = 1024
 )
 
+// maxBytes is MaxBytes, but in a test that has no gigabytes to move.
+var maxBytes = MaxBytes
+
 // ErrGone means that the file no longer has an address space behind it: a
 // /proc/PID/mem whose process exited or ran another program moves 0 bytes. It
 // wraps ESRCH.

@@ -188,6 +188,7 @@ func (i *interrupted) end(t *testing.T) (stdout string, status int, stderr strin
 	if ended := i.cmd.ProcessState.Sys().(syscall.WaitStatus); ended.Signaled() && i.grace < 30*time.Second {
 		// It was only about to watch, and ended as any other program. How soon it
 		// watches all signals can't be seen, so it gets twice as long each time.
+		t.Logf("after %v it did not watch %v yet", i.grace, i.signals)
 		i.cmd, i.grace = exec.Command(i.cmd.Path, i.cmd.Args[1:]...), max(time.Millisecond, 2*i.grace)
 		i.begin(t)
 		return i.end(t)

@@ -72,8 +72,13 @@ func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
 // while to become what it was: harm is what stays for half a minute.
 func harm(pid int) string {
 	const stays = 30 * time.Second
-	before := threadsThat(pid, harmOf)
-	for end := time.Now().Add(stays); len(before) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	begin, before := time.Now(), threadsThat(pid, harmOf)
+	defer func() {
+		if took := time.Since(begin); took > time.Second {
+			fmt.Fprintf(os.Stderr, "process %d was unharmed, or known not to be, only after %v\n", pid, took.Round(time.Millisecond))
+		}
+	}()
+	for end := begin.Add(stays); len(before) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		now := threadsThat(pid, harmOf)
 		for tid, how := range before {
 			if now[tid] != how {

@@ -65,7 +65,7 @@ var permissionCases = []permissionCase{
 // Attack 6. What the kernel refuses to a debugger of the same credentials is not
 // done, whatever the call; what it allows works.
 func TestPermissions(t *testing.T) {
-	testtarget.Need(t, "root", "cc")
+	testtarget.Need(t, "root", "cc", "open programs")
 	for i, c := range permissionCases {
 		for _, call := range testtarget.Some(calls, 2, i) {
 			t.Run(c.name+", "+call.name, func(t *testing.T) {

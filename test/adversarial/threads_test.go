@@ -92,6 +92,40 @@ func TestStoppedJob(t *testing.T) {
 	}
 }
 
+// Attack 5. What a shell does to a job that we hold, and write into, is seen when we
+// let it go.
+func TestJobSignalsWhileWeHoldIt(t *testing.T) {
+	testtarget.Need(t, "cc")
+	target := startC(t, "threads", "wait", "8")
+	task := taskFor(t, target.PID)
+	for _, c := range []struct {
+		signals []unix.Signal
+		want    string
+	}{
+		{[]unix.Signal{unix.SIGSTOP}, "T"},
+		{[]unix.Signal{unix.SIGCONT}, "S"},
+		{[]unix.Signal{unix.SIGSTOP, unix.SIGCONT}, "S"},
+	} {
+		if err := task.Suspend(); err != nil {
+			t.Fatal(err)
+		}
+		for _, signal := range c.signals {
+			unix.Kill(target.PID, signal)
+		}
+		if err := task.Write(target.Address, []byte("meanwhile")); err != nil {
+			t.Error(err)
+		}
+		if err := task.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		waitForState(t, target.PID, c.want)
+	}
+	mustBeFree(t, target.PID)
+	if err := target.verdict(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Attack 5. Nothing but a kill interrupts a thread that waits for the child of a
 // vfork: what needs a stop fails in time, the rest works.
 func TestParentOfAVforkIsNotStopped(t *testing.T) {
