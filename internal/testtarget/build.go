@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +54,13 @@ func programs() (directory string, err error) {
 // call it from TestMain.
 func Main(m interface{ Run() int }) int {
 	unix.Umask(0o022) // other users run what is built
+	// What nohup, or a shell for its background, ignores would be ignored by all
+	// programs here too, which are sent it. What this one catches is not.
+	for s := unix.Signal(1); s < 32; s++ {
+		if ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 	status := m.Run()
 	if os.Getenv(RunVariable) == "" {
 		if directory, err := own(); err == nil {
@@ -59,6 +68,16 @@ func Main(m interface{ Run() int }) int {
 		}
 	}
 	return status
+}
+
+// ignored reports whether this program ignores a signal: [signal.Ignored] knows of
+// SIGHUP and SIGINT only.
+func ignored(s unix.Signal) bool {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, mask, _ := strings.Cut(string(status), "SigIgn:\t")
+	mask, _, _ = strings.Cut(mask, "\n")
+	signals, _ := strconv.ParseUint(mask, 16, 64)
+	return signals&(1<<(s-1)) != 0
 }
 
 // Once returns the path of what a command builds, in the tree of this run at a path

@@ -185,7 +185,7 @@ func (i *interrupted) end(t *testing.T) (stdout string, status int, stderr strin
 	}
 	stop()
 	i.Wait()
-	if ended := i.cmd.ProcessState.Sys().(syscall.WaitStatus); ended.Signaled() && i.grace < 30*time.Second {
+	if ended := i.cmd.ProcessState.Sys().(syscall.WaitStatus); slices.Contains(i.signals, ended.Signal()) && i.grace < 30*time.Second {
 		// It was only about to watch, and ended as any other program. How soon it
 		// watches all signals can't be seen, so it gets twice as long each time.
 		t.Logf("after %v it did not watch %v yet", i.grace, i.signals)
