@@ -77,12 +77,13 @@ func TestMoreBytesThanOneCallMoves(t *testing.T) {
 
 func TestALargeReadStopsAtTheFault(t *testing.T) {
 	testtarget.Need(t, "64-bit tests")
+	t.Cleanup(pwrite.SetMaxBytes(oneCall))
 	target := testtarget.Start(t)
 	base := target.Address("map rw- 300")
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
 			// What lies behind the 300 pages is never touched.
-			segments := []pwrite.Segment{{Address: base, Data: sparse(t, 3<<30-page)}}
+			segments := []pwrite.Segment{{Address: base, Data: sparse(t, max(tooLarge, 600*page))}}
 			place, err := backend.open(t, target.PID).Read(segments)
 			wantStop(t, segments, place, err, pwrite.Position{Offset: 300 * page}, backend.read, backend.fault)
 		})
