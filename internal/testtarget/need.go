@@ -291,16 +291,11 @@ func tryGuardRegion() error {
 
 func tryMseal() error {
 	return onPage(func(page []byte) error { // which is then there to stay
-		_, _, errno := unix.Syscall(unix.SYS_MSEAL, linux.AddressOf(page), uintptr(len(page)), 0)
-		return orNil(errno)
+		if _, _, errno := unix.Syscall(unix.SYS_MSEAL, linux.AddressOf(page), uintptr(len(page)), 0); errno != 0 {
+			return errno
+		}
+		return nil
 	})
-}
-
-func orNil(errno unix.Errno) error {
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // closed closes the descriptor that a system call has returned.
