@@ -62,8 +62,9 @@ image: build ## build the container image vmwrite from bin/vmwrite
 	docker build --target prebuilt -t vmwrite .
 
 # Each runs in a directory for the programs that the packages share: test/run. No
-# machine is so slow that it reaches the time limit: only what hangs does.
-RUN_TESTS := test/run $(GO) test -count=1 -timeout 60m
+# machine is so slow that it reaches the time limit: only what hangs does. The programs
+# are built with -trimpath, and so the standard library is compiled once for all.
+RUN_TESTS := test/run $(GO) test -trimpath -count=1 -timeout 60m
 PACKAGES  := ./test/... ./cmd/... ./pkg/... ./internal/...
 
 .PHONY: test
