@@ -46,6 +46,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 type Session struct {
 	pid     int
 	threads map[int]*thread
+	ended   []int         // threads that had ended when we came to them
 	resume  chan struct{} // closed to let the process go on
 	done    chan struct{} // closed when it does, but for what an ended tracer leaves to the kernel
 	tracer  int           // our thread that traces, when it ends to let go; else 0

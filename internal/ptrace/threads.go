@@ -2,6 +2,8 @@ package ptrace
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -38,10 +40,11 @@ func (s *Session) stopAll(deadline time.Time) error {
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
 // must be looked at again when it changed meanwhile.
 func (s *Session) seizeNew() (changed bool, err error) {
-	tids, err := threadsOf(s.pid)
+	tids, whole, err := threadsOf(s.pid)
 	if err != nil {
 		return false, err
 	}
+	changed = !whole
 	for _, tid := range tids {
 		if s.threads[tid] != nil {
 			continue
@@ -53,6 +56,11 @@ func (s *Session) seizeNew() (changed bool, err error) {
 		case unix.ESRCH:
 			changed = true
 		case errEnded:
+			// Before it ended it may have created one that is not in this list.
+			if !slices.Contains(s.ended, tid) {
+				s.ended = append(s.ended, tid)
+				changed = true
+			}
 		default:
 			return false, &StopError{TID: tid, Err: err}
 		}
@@ -195,7 +203,7 @@ func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
 // A thread that runs another program waits for that, holding a lock that
 // PTRACE_SEIZE waits for: so whoever seizes needs another one to reap.
 func reapThreads(pid int) {
-	tids, _ := threadsOf(pid)
+	tids, _, _ := threadsOf(pid)
 	for _, tid := range tids {
 		if told, err := linux.PeekChild(tid); err == nil && told.TID != 0 && told.Code != linux.CLD_TRAPPED && told.Code != linux.CLD_STOPPED {
 			reap(pid, tid)
@@ -211,18 +219,22 @@ func reap(pid, tid int) {
 	}
 }
 
-// threadsOf lists the threads of a process, dead ones too. Of one that ends
-// meanwhile it lists some.
-func threadsOf(pid int) ([]int, error) {
-	tids, err := procstatus.Threads(pid)
+// threadsOf lists the threads of a process, dead ones too. The list is whole
+// unless a thread ended while it was read: the kernel breaks it off there.
+func threadsOf(pid int) (tids []int, whole bool, err error) {
+	tids, err = procstatus.Threads(pid)
 	gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
 	switch {
-	case err == nil, gone && tids != nil:
-		return tids, nil
+	case err == nil:
+		var directory unix.Stat_t
+		err := unix.Stat("/proc/"+strconv.Itoa(pid)+"/task", &directory)
+		return tids, err == nil && int(directory.Nlink) == 2+len(tids), nil
+	case gone && tids != nil:
+		return tids, false, nil
 	case gone:
 		err = unix.ESRCH
 	}
-	return nil, &StopError{TID: pid, Err: err}
+	return nil, false, &StopError{TID: pid, Err: err}
 }
 
 // isDead reports whether a thread has ended, though it may still be listed: a

@@ -14,27 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// churn starts relays of threads: each creates the next one and ends.
-func churn(arguments []string) (string, error) {
-	count, err := strconv.Atoi(arguments[0])
-	if err != nil {
-		return "", err
-	}
-	for range count {
-		counter := new(atomic.Uint64)
-		counters = append(counters, counter)
-		go relay(counter)
-	}
-	return "", nil
-}
-
-func relay(counter *atomic.Uint64) {
-	// A goroutine that ends on a locked thread ends the thread.
-	runtime.LockOSThread()
-	counter.Add(1)
-	go relay(counter)
-}
-
 var caught = map[syscall.Signal]*atomic.Uint64{}
 
 func catchSignal(arguments []string) (string, error) {
