@@ -50,7 +50,7 @@ func TestASignalDuringTheStopArrivesAfterIt(t *testing.T) {
 // is such a moment.
 func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 	session := &Session{pid: pid, threads: map[int]*thread{}, endTurn: func() {}}
-	tids, _, err := threadsOf(pid)
+	tids, err := threadsOf(pid)
 	if err != nil {
 		return nil, err
 	}

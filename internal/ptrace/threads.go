@@ -40,11 +40,12 @@ func (s *Session) stopAll(deadline time.Time) error {
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
 // must be looked at again when it changed meanwhile.
 func (s *Session) seizeNew() (changed bool, err error) {
-	tids, whole, err := threadsOf(s.pid)
+	tids, err := threadsOf(s.pid)
 	if err != nil {
 		return false, err
 	}
-	changed = !whole
+	// The kernel breaks the list off where a thread ends while it is read.
+	changed = len(tids) != countThreads(s.pid)
 	for _, tid := range tids {
 		if s.threads[tid] != nil {
 			continue
@@ -203,7 +204,7 @@ func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
 // A thread that runs another program waits for that, holding a lock that
 // PTRACE_SEIZE waits for: so whoever seizes needs another one to reap.
 func reapThreads(pid int) {
-	tids, _, _ := threadsOf(pid)
+	tids, _ := threadsOf(pid)
 	for _, tid := range tids {
 		if told, err := linux.PeekChild(tid); err == nil && told.TID != 0 && told.Code != linux.CLD_TRAPPED && told.Code != linux.CLD_STOPPED {
 			reap(pid, tid)
@@ -219,22 +220,26 @@ func reap(pid, tid int) {
 	}
 }
 
-// threadsOf lists the threads of a process, dead ones too. The list is whole
-// unless a thread ended while it was read: the kernel breaks it off there.
-func threadsOf(pid int) (tids []int, whole bool, err error) {
-	tids, err = procstatus.Threads(pid)
+// threadsOf lists the threads of a process, dead ones too. Of one that ends
+// meanwhile it lists some.
+func threadsOf(pid int) ([]int, error) {
+	tids, err := procstatus.Threads(pid)
 	gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
 	switch {
-	case err == nil:
-		var directory unix.Stat_t
-		err := unix.Stat("/proc/"+strconv.Itoa(pid)+"/task", &directory)
-		return tids, err == nil && int(directory.Nlink) == 2+len(tids), nil
-	case gone && tids != nil:
-		return tids, false, nil
+	case err == nil, gone && tids != nil:
+		return tids, nil
 	case gone:
 		err = unix.ESRCH
 	}
-	return nil, false, &StopError{TID: pid, Err: err}
+	return nil, &StopError{TID: pid, Err: err}
+}
+
+// countThreads returns how many threads there are to be listed, by the links of
+// the directory that lists them; less than 0 when the process is gone.
+func countThreads(pid int) int {
+	var directory unix.Stat_t
+	_ = unix.Stat("/proc/"+strconv.Itoa(pid)+"/task", &directory)
+	return int(directory.Nlink) - 2 // itself and the one above it
 }
 
 // isDead reports whether a thread has ended, though it may still be listed: a
