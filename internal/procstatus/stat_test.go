@@ -1,0 +1,74 @@
+package procstatus
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestStatOfThisThread(t *testing.T) {
+	s, err := ReadStat(os.Getpid(), os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.ContainsRune("RS", rune(s.State)) || s.StartTime == 0 || s.StartCode == 0 || s.StartStack < s.StartCode ||
+		s.ArgStart < s.StartStack || s.EnvStart <= s.ArgStart || s.Flags&(PF_KTHREAD|PF_IO_WORKER|PF_USER_WORKER) != 0 {
+		t.Errorf("ReadStat = %+v", s)
+	}
+	if _, err := ReadStat(os.Getpid(), 1<<30); !os.IsNotExist(err) {
+		t.Errorf("ReadStat of no thread: %v", err)
+	}
+}
+
+// statText is the text of stat with fields that hold their own number.
+func statText(name string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "1 (%s) S", name)
+	for field := 4; field <= 52; field++ {
+		fmt.Fprintf(&b, " %d", field)
+	}
+	return b.String() + "\n"
+}
+
+func TestParseStat(t *testing.T) {
+	want := Stat{State: 'S', Flags: 9, StartTime: 22, StartCode: 26, StartStack: 28, StartBrk: 47, ArgStart: 48, EnvStart: 50}
+	for _, name := range []string{"a", "a b", ") S 1 2 3", "(((", "\n"} {
+		if got, err := ParseStat([]byte(statText(name))); err != nil || got != want {
+			t.Errorf("ParseStat of a program named %q = %+v, %v; want %+v", name, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "1", "1 (a)", "1 (a) ", "1 (a) S", "1 (a) S x", statText("a")[:60]} {
+		if got, err := ParseStat([]byte(text)); err == nil {
+			t.Errorf("ParseStat(%q) = %+v; want an error", text, got)
+		}
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte(statText("a")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if s, err := ParseStat(text); err != nil && s != (Stat{}) {
+			t.Errorf("ParseStat(%q) = %+v, %v", text, s, err)
+		}
+	})
+}
+
+func BenchmarkStat(b *testing.B) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/task/%[1]d/stat", os.Getppid()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	b.ReportAllocs()
+	var text [StatSize]byte
+	for b.Loop() {
+		n, err := file.ReadAt(text[:], 0)
+		if n == 0 {
+			b.Fatal(err)
+		}
+		if _, err := ParseStat(text[:n]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
