@@ -12,10 +12,10 @@ import (
 // These are for benchstat, which compares two commits; see README.md.
 
 func BenchmarkWrite8Bytes(b *testing.B) {
-	for _, reader := range []procmaps.Reader{procmaps.Ioctl, procmaps.Text} {
+	for _, source := range []procmaps.Source{procmaps.Ioctl, procmaps.Text} {
 		for _, mappings := range []int{few, 60_000} {
-			b.Run(fmt.Sprintf("reader=%s/mappings=%d", reader, mappings), func(b *testing.B) {
-				v := victimFor(b, []machcompat.Option{machcompat.WithMapReader(reader)}, "maps %d", mappings)
+			b.Run(fmt.Sprintf("source=%s/mappings=%d", source, mappings), func(b *testing.B) {
+				v := victimFor(b, []machcompat.Option{machcompat.WithMapSource(source)}, "maps %d", mappings)
 				data := make([]byte, 8)
 				measure(b, 0, func() error { return v.task.Write(v.address, data) })
 			})

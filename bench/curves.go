@@ -148,7 +148,7 @@ func (b *bench) mappingsPoint(c *curve, count int) error {
 	if err != nil {
 		return err
 	}
-	text, err := b.task(target, machcompat.WithMapReader(procmaps.Text))
+	text, err := b.task(target, machcompat.WithMapSource(procmaps.Text))
 	if err != nil {
 		return err
 	}

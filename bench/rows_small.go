@@ -142,11 +142,11 @@ func (b *bench) manyMappings() (row, error) {
 	return r, nil
 }
 
-// textReader is row 3.
-func (b *bench) textReader() (row, error) {
+// textSource is row 3.
+func (b *bench) textSource() (row, error) {
 	r := row{
 		number: 3, title: "8 bytes, through the text of /proc/PID/maps",
-		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapReader(procmaps.Text)`), into a target of %d mappings. A write inside one page does not look at the map. A batch of two values does, up to the address.", b.size.many),
+		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapSource(procmaps.Text)`), into a target of %d mappings. A write inside one page does not look at the map. A batch of two values does, up to the address.", b.size.many),
 	}
 	target, err := b.target()
 	if err != nil {
@@ -156,7 +156,7 @@ func (b *bench) textReader() (row, error) {
 	if err != nil {
 		return r, err
 	}
-	text, err := b.task(target, machcompat.WithMapReader(procmaps.Text))
+	text, err := b.task(target, machcompat.WithMapSource(procmaps.Text))
 	if err != nil {
 		return r, err
 	}

@@ -17,7 +17,7 @@ type versionInfo struct {
 	Revision  string `json:"revision"`
 	Go        string `json:"go"`
 	Platform  string `json:"platform"`
-	MapReader string `json:"map_reader"` // how mappings are read on this kernel
+	MapSource string `json:"map_source"` // how mappings are read on this kernel
 }
 
 func newVersionCmd(s streams) *cobra.Command {
@@ -31,7 +31,7 @@ func newVersionCmd(s streams) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(s.out).Encode(v)
 			}
-			fmt.Fprintf(s.out, "vmwrite %s %s %s %s\nmappings are read by %s\n", v.Version, v.Revision, v.Go, v.Platform, v.MapReader)
+			fmt.Fprintf(s.out, "vmwrite %s %s %s %s\nmappings are read by %s\n", v.Version, v.Revision, v.Go, v.Platform, v.MapSource)
 			return nil
 		},
 	}
@@ -40,7 +40,7 @@ func newVersionCmd(s streams) *cobra.Command {
 }
 
 func readVersion() versionInfo {
-	v := versionInfo{Version: "(devel)", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MapReader: "nothing: /proc/self/maps can't be opened"}
+	v := versionInfo{Version: "(devel)", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MapSource: "nothing: /proc/self/maps can't be opened"}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		if build.Main.Version != "" {
 			v.Version = build.Main.Version
@@ -52,7 +52,7 @@ func readVersion() versionInfo {
 		}
 	}
 	if maps, err := procmaps.Open(os.Getpid()); err == nil {
-		v.MapReader = maps.Reader().String()
+		v.MapSource = maps.Source().String()
 		maps.Close()
 	}
 	return v

@@ -18,12 +18,12 @@ import (
 var mappingCounts = []int{60, 60000}
 
 func BenchmarkWrite8Bytes(b *testing.B) {
-	for _, reader := range []procmaps.Reader{procmaps.Ioctl, procmaps.Text} {
+	for _, source := range []procmaps.Source{procmaps.Ioctl, procmaps.Text} {
 		for _, count := range mappingCounts {
-			b.Run(fmt.Sprintf("%s/mappings=%d", reader, count), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/mappings=%d", source, count), func(b *testing.B) {
 				target := testtarget.Start(b)
 				base := target.Address("split %d", count)
-				task := taskFor(b, target.PID, machcompat.WithMapReader(reader))
+				task := taskFor(b, target.PID, machcompat.WithMapSource(source))
 				data := make([]byte, 8)
 				b.ReportAllocs()
 				for b.Loop() {

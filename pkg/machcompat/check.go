@@ -76,7 +76,7 @@ func (t *Task) checkSegments(segments []pwrite.Segment, want procmaps.Perms) (fa
 	good := grounds.Get().(*ground)
 	good.spans = good.spans[:0]
 	defer grounds.Put(good)
-	if t.maps.Reader() == procmaps.Text {
+	if t.maps.Source() == procmaps.Text {
 		// Each question to the text reads it from the front: ask once.
 		if err := good.readAll(t.maps, segments, want); err != nil {
 			return fault{}, err

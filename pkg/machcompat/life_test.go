@@ -113,8 +113,8 @@ func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
 			if c.pid == kthreadd {
 				testtarget.Need(t, "kthreadd")
 			}
-			for _, reader := range []procmaps.Reader{procmaps.Auto, procmaps.Text} {
-				_, err := machcompat.TaskForPID(c.pid, machcompat.WithMapReader(reader))
+			for _, source := range []procmaps.Source{procmaps.Auto, procmaps.Text} {
+				_, err := machcompat.TaskForPID(c.pid, machcompat.WithMapSource(source))
 				e := wantError(t, err, machcompat.KERN_FAILURE)
 				if c.errno != nil && !errors.Is(err, c.errno) {
 					t.Errorf("TaskForPID(%d) = %v; want %v", c.pid, err, c.errno)

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 // runs are the four ways in which every case must give the same answer.
 var runs = []struct {
 	name    string
-	reader  procmaps.Reader
+	source  procmaps.Source
 	backend machcompat.Backend
 }{
 	{"ioctl+process_vm", procmaps.Ioctl, machcompat.ProcessVM},
@@ -42,11 +42,11 @@ func eachRunOf[T any](t *testing.T, cases []T, f func(t *testing.T, cases []T, o
 	}
 	for number, run := range runs {
 		t.Run(run.name, func(t *testing.T) {
-			if run.reader == procmaps.Ioctl {
+			if run.source == procmaps.Ioctl {
 				testtarget.Need(t, "PROCMAP_QUERY")
 			}
 			share := testtarget.Some(cases, (len(cases)+shares-1)/shares, number)
-			f(t, share, machcompat.WithMapReader(run.reader), machcompat.WithBackend(run.backend))
+			f(t, share, machcompat.WithMapSource(run.source), machcompat.WithBackend(run.backend))
 		})
 	}
 }

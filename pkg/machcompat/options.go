@@ -92,7 +92,7 @@ type settings struct {
 	stop        StopPolicy
 	stopTimeout time.Duration
 	atomic      bool
-	mapReader   procmaps.Reader
+	mapSource   procmaps.Source
 }
 
 // WithBackend takes one backend and no other. With [Auto], the default, a write
@@ -122,5 +122,7 @@ func WithStopTimeout(d time.Duration) Option { return func(s *settings) { s.stop
 // effect on a wait for the target in this program, in [Task].
 func Atomic() Option { return func(s *settings) { s.atomic = true } }
 
-// WithMapReader forces one way to read the target's mappings, which tests need.
-func WithMapReader(r procmaps.Reader) Option { return func(s *settings) { s.mapReader = r } }
+// WithMapSource forces one source of the target's mappings, which tests need.
+func WithMapSource(source procmaps.Source) Option {
+	return func(s *settings) { s.mapSource = source }
+}

@@ -110,7 +110,7 @@ func (t *Task) acquire() (err error) {
 	if err := t.confirmProc(); err != nil {
 		return err
 	}
-	if t.maps, err = openMaps(t.pid, t.settings.mapReader); err != nil {
+	if t.maps, err = openMaps(t.pid, t.settings.mapSource); err != nil {
 		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !processExists(t.pid)) {
 			return unix.ESRCH
 		}

@@ -43,9 +43,9 @@ func throughThread[T io.Closer](pid int, open func(id int) (T, error)) (T, error
 	return file, err
 }
 
-func openMaps(pid int, reader procmaps.Reader) (*procmaps.Maps, error) {
+func openMaps(pid int, source procmaps.Source) (*procmaps.Maps, error) {
 	return throughThread(pid, func(id int) (*procmaps.Maps, error) {
-		return procmaps.Open(id, procmaps.WithReader(reader))
+		return procmaps.Open(id, procmaps.WithSource(source))
 	})
 }
 

@@ -29,7 +29,7 @@ func eachWordSize(t *testing.T, f func(t *testing.T, target *testtarget.Target, 
 // program the other way round.
 func TestTargetOfAnotherWordSize(t *testing.T) {
 	eachWordSize(t, func(t *testing.T, target *testtarget.Target, goarch string) {
-		for _, reader := range []procmaps.Reader{procmaps.Auto, procmaps.Text} {
+		for _, source := range []procmaps.Source{procmaps.Auto, procmaps.Text} {
 			for _, c := range []struct {
 				layout string
 				offset uint64
@@ -41,7 +41,7 @@ func TestTargetOfAnotherWordSize(t *testing.T) {
 				{"---:1", 0, machcompat.KERN_PROTECTION_FAILURE},
 			} {
 				for _, options := range [][]machcompat.Option{nil, {machcompat.WithStop(machcompat.StopAlways)}, {machcompat.Atomic()}, {machcompat.WithBackend(machcompat.ProcMem)}} {
-					task := taskFor(t, target.PID, append(options, machcompat.WithMapReader(reader))...)
+					task := taskFor(t, target.PID, append(options, machcompat.WithMapSource(source))...)
 					at := target.Address("layout %s", c.layout) + c.offset
 					data := []byte("0123456789ab")
 					if code := machcompat.CodeOf(task.Write(at, data)); code != c.want {

@@ -52,7 +52,7 @@ func (m *Maps) Alive() error {
 
 // askAlive asks the mappings themselves.
 func (m *Maps) askAlive() error {
-	if m.reader == Text {
+	if m.source == Text {
 		return m.aliveText()
 	}
 	var q linux.ProcmapQuery

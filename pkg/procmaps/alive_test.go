@@ -16,13 +16,13 @@ func TestAliveThroughThePagemap(t *testing.T) {
 		"it runs another program":   func(target *testtarget.Target) { target.Try("execself") },
 		"it has gone on for a time": nil,
 	}
-	for _, reader := range []Reader{Ioctl, Text} {
+	for _, source := range []Source{Ioctl, Text} {
 		for name, end := range ends {
-			t.Run(reader.String()+"/"+name, func(t *testing.T) {
+			t.Run(source.String()+"/"+name, func(t *testing.T) {
 				target := testtarget.Start(t)
 				var opened [2]*Maps
 				for i := range opened {
-					m, err := Open(target.PID, WithReader(reader))
+					m, err := Open(target.PID, WithSource(source))
 					if err != nil {
 						t.Fatal(err)
 					}

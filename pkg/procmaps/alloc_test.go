@@ -15,8 +15,8 @@ import (
 func TestWalkAndAliveAllocateNothing(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("split 100")
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, target.PID, reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, target.PID, source)
 		allocations := testing.AllocsPerRun(100, func() {
 			visited := 0
 			err := maps.Walk(0, math.MaxUint64, func(procmaps.Span) bool {

@@ -18,8 +18,8 @@ func TestManyWalksAtOnceSeeTheWholeList(t *testing.T) {
 	mappings := testtarget.Sized(600, 3000)
 	target.Do("split %d", mappings)
 	freeze(t, target.PID)
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, target.PID, reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, target.PID, source)
 		want := mustCollect(t, maps.All())
 		if len(want) < mappings {
 			t.Fatalf("%d mappings; want %d and more", len(want), mappings)
@@ -44,8 +44,8 @@ func TestCallsInsideAWalkDoNotDisturbIt(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("split %d", testtarget.Sized(200, 600))
 	freeze(t, target.PID)
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, target.PID, reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, target.PID, source)
 		want := mustCollect(t, maps.All())
 		last := want[len(want)-1]
 		var got []procmaps.Mapping
@@ -93,8 +93,8 @@ func TestWalksSeeWhatStaysWhileOthersComeAndGo(t *testing.T) {
 			want = append(want, procmaps.Span{Start: address, End: address + page, Perms: procmaps.Read})
 		}
 	}
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, os.Getpid(), reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, os.Getpid(), source)
 		quit := make(chan struct{})
 		var churn sync.WaitGroup
 		for _, first := range []int{0, 3 * quarter} {

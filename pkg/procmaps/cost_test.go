@@ -97,7 +97,7 @@ func TestTextReadsOnlyAsFarAsItMust(t *testing.T) {
 		})
 	}
 	t.Run("Ioctl reads nothing", func(t *testing.T) {
-		needReader(t, procmaps.Ioctl)
+		needSource(t, procmaps.Ioctl)
 		maps := open(t, target.PID, procmaps.Ioctl)
 		got := bytesRead(t, func() {
 			_, err := collect(maps.All())
@@ -110,17 +110,17 @@ func TestTextReadsOnlyAsFarAsItMust(t *testing.T) {
 	})
 }
 
-// benchmark runs f with few and with many mappings, through both readers, at an
+// benchmark runs f with few and with many mappings, through both sources, at an
 // address in the middle.
 func benchmark(b *testing.B, f func(maps *procmaps.Maps, address uint64) error) {
-	for _, reader := range readers {
+	for _, source := range sources {
 		for _, count := range []int{60, 60_000} {
-			b.Run(fmt.Sprintf("%v/%d", reader, count), func(b *testing.B) {
-				needReader(b, reader)
+			b.Run(fmt.Sprintf("%v/%d", source, count), func(b *testing.B) {
+				needSource(b, source)
 				target := testtarget.Start(b)
 				others := len(mustCollect(b, open(b, target.PID, procmaps.Text).All()))
 				address := target.Address("split %d", count-others) + uint64(count/2*page)
-				maps := open(b, target.PID, reader)
+				maps := open(b, target.PID, source)
 				b.ReportAllocs()
 				for b.Loop() {
 					if err := f(maps, address); err != nil {

@@ -24,11 +24,11 @@ var endings = []struct {
 	}},
 }
 
-// eachEnding runs f as a subtest for each reader and each way to end.
-func eachEnding(t *testing.T, f func(t *testing.T, reader procmaps.Reader, end func(*testing.T, *testtarget.Target))) {
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
+// eachEnding runs f as a subtest for each source and each way to end.
+func eachEnding(t *testing.T, f func(t *testing.T, source procmaps.Source, end func(*testing.T, *testtarget.Target))) {
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
 		for _, ending := range endings {
-			t.Run(ending.name, func(t *testing.T) { f(t, reader, ending.end) })
+			t.Run(ending.name, func(t *testing.T) { f(t, source, ending.end) })
 		}
 	})
 }
@@ -41,10 +41,10 @@ func wantGone(t *testing.T, what string, err error) {
 }
 
 func TestEveryCallAfterTheEndIsErrGone(t *testing.T) {
-	eachEnding(t, func(t *testing.T, reader procmaps.Reader, end func(*testing.T, *testtarget.Target)) {
+	eachEnding(t, func(t *testing.T, source procmaps.Source, end func(*testing.T, *testtarget.Target)) {
 		target := testtarget.Start(t)
 		address := target.Address("map rw- 1")
-		maps := open(t, target.PID, reader)
+		maps := open(t, target.PID, source)
 		if err := maps.Alive(); err != nil {
 			t.Fatalf("Alive() = %v before the end", err)
 		}
@@ -74,11 +74,11 @@ func TestEveryCallAfterTheEndIsErrGone(t *testing.T) {
 }
 
 func TestAWalkUnderWayAtTheEndIsErrGone(t *testing.T) {
-	eachEnding(t, func(t *testing.T, reader procmaps.Reader, end func(*testing.T, *testtarget.Target)) {
+	eachEnding(t, func(t *testing.T, source procmaps.Source, end func(*testing.T, *testtarget.Target)) {
 		for _, after := range []int{1, 1000, 3500} {
 			target := testtarget.Start(t)
 			target.Do("split 3500")
-			maps := open(t, target.PID, reader)
+			maps := open(t, target.PID, source)
 			visited := 0
 			err := maps.Walk(0, math.MaxUint64, func(procmaps.Span) bool {
 				if visited++; visited == after {
@@ -92,7 +92,7 @@ func TestAWalkUnderWayAtTheEndIsErrGone(t *testing.T) {
 			}
 		}
 		target := testtarget.Start(t)
-		maps := open(t, target.PID, reader)
+		maps := open(t, target.PID, source)
 		ended, failures := false, 0
 		for _, err := range maps.All() {
 			if err != nil {
@@ -111,16 +111,16 @@ func TestAWalkUnderWayAtTheEndIsErrGone(t *testing.T) {
 }
 
 func TestOpenOfWhatHasNoAddressSpaceIsErrGone(t *testing.T) {
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
 		t.Run("a zombie", func(t *testing.T) {
 			target := testtarget.Start(t)
 			target.Kill()
-			_, err := procmaps.Open(target.PID, procmaps.WithReader(reader))
+			_, err := procmaps.Open(target.PID, procmaps.WithSource(source))
 			wantGone(t, "Open", err)
 		})
 		t.Run("a kernel thread", func(t *testing.T) {
 			testtarget.Need(t, "kthreadd", "root")
-			_, err := procmaps.Open(2, procmaps.WithReader(reader))
+			_, err := procmaps.Open(2, procmaps.WithSource(source))
 			wantGone(t, "Open", err)
 		})
 	})

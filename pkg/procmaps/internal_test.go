@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapsOf is a Maps of any file: what no kernel prints, the reader of text must
-// refuse all the same.
-func mapsOf(t *testing.T, path string, reader Reader) *Maps {
+// mapsOf is a Maps of any file, with text that no kernel prints and that must be
+// refused all the same.
+func mapsOf(t *testing.T, path string, source Source) *Maps {
 	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Maps{file: file, fd: int(file.Fd()), reader: reader}
+	m := &Maps{file: file, fd: int(file.Fd()), source: source}
 	t.Cleanup(func() { m.Close() })
 	return m
 }
@@ -110,8 +110,8 @@ func TestTextLeavesOutTheGatePageOnly(t *testing.T) {
 }
 
 func TestAnErrorOfReadNamesTheFile(t *testing.T) {
-	for _, reader := range []Reader{Text, Ioctl} {
-		m := &Maps{file: os.NewFile(^uintptr(0), ""), fd: -1, reader: reader}
+	for _, source := range []Source{Text, Ioctl} {
+		m := &Maps{file: os.NewFile(^uintptr(0), ""), fd: -1, source: source}
 		m.file, _ = os.Open("/proc/self/maps")
 		defer m.file.Close()
 		_, err := listOf(m)
@@ -119,7 +119,7 @@ func TestAnErrorOfReadNamesTheFile(t *testing.T) {
 			if !errors.Is(err, unix.EBADF) || errors.Is(err, ErrGone) {
 				t.Errorf("%s of a bad descriptor = %v; want EBADF", what, err)
 			}
-			if want := map[Reader]string{Text: "read /proc/self/maps: ", Ioctl: "PROCMAP_QUERY: "}[reader]; !strings.HasPrefix(err.Error(), want) {
+			if want := map[Source]string{Text: "read /proc/self/maps: ", Ioctl: "PROCMAP_QUERY: "}[source]; !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s = %q; want %s...", what, err, want)
 			}
 		}
@@ -129,16 +129,16 @@ func TestAnErrorOfReadNamesTheFile(t *testing.T) {
 // /proc/PID/smaps stands for the maps of a kernel before 6.11: it is about the
 // same mappings, and has no ioctl.
 func TestAutoTakesTheTextWhereTheKernelHasNoIoctl(t *testing.T) {
-	known := kernelReader.Load()
-	defer kernelReader.Store(known)
-	kernelReader.Store(uint32(Auto))
+	known := kernelSource.Load()
+	defer kernelSource.Store(known)
+	kernelSource.Store(uint32(Auto))
 	m := mapsOf(t, "/proc/self/smaps", Auto)
 	for range 2 { // the second time from memory
-		if got := m.bestReader(); got != Text {
-			t.Errorf("bestReader() = %v; want text", got)
+		if got := m.bestSource(); got != Text {
+			t.Errorf("bestSource() = %v; want text", got)
 		}
 	}
-	m.reader = Ioctl
+	m.source = Ioctl
 	if err := m.Alive(); !errors.Is(err, unix.ENOTTY) {
 		t.Errorf("Alive() through an ioctl that is not there = %v; want ENOTTY", err)
 	}

@@ -17,32 +17,32 @@ func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
 const page = 4096 // of the target, on every machine that the tests run on
 
-// readers are the two ways to read, which must give the same answers.
-var readers = []procmaps.Reader{procmaps.Ioctl, procmaps.Text}
+// sources are both, which must give the same answers.
+var sources = []procmaps.Source{procmaps.Ioctl, procmaps.Text}
 
-// eachReader runs f as a subtest for each of the readers.
-func eachReader(t *testing.T, f func(t *testing.T, reader procmaps.Reader)) {
-	for _, reader := range readers {
-		t.Run(reader.String(), func(t *testing.T) {
-			needReader(t, reader)
-			f(t, reader)
+// eachSource runs f as a subtest for each of the sources.
+func eachSource(t *testing.T, f func(t *testing.T, source procmaps.Source)) {
+	for _, source := range sources {
+		t.Run(source.String(), func(t *testing.T) {
+			needSource(t, source)
+			f(t, source)
 		})
 	}
 }
 
-func needReader(tb testing.TB, reader procmaps.Reader) {
+func needSource(tb testing.TB, source procmaps.Source) {
 	tb.Helper()
-	if reader == procmaps.Ioctl {
+	if source == procmaps.Ioctl {
 		testtarget.Need(tb, "PROCMAP_QUERY")
 	}
 }
 
 // open is Open for a process that must give its mappings.
-func open(tb testing.TB, pid int, reader procmaps.Reader) *procmaps.Maps {
+func open(tb testing.TB, pid int, source procmaps.Source) *procmaps.Maps {
 	tb.Helper()
-	maps, err := procmaps.Open(pid, procmaps.WithReader(reader))
+	maps, err := procmaps.Open(pid, procmaps.WithSource(source))
 	if err != nil {
-		tb.Fatalf("Open(%d, %v) = %v", pid, reader, err)
+		tb.Fatalf("Open(%d, %v) = %v", pid, source, err)
 	}
 	tb.Cleanup(func() { maps.Close() })
 	return maps

@@ -18,13 +18,13 @@ import (
 // process exited or ran another program. It wraps ESRCH.
 var ErrGone = fmt.Errorf("the address space is gone: %w", unix.ESRCH)
 
-// Reader is a way to read the mappings. Both give the same answers.
-type Reader uint8
+// Source is what the mappings are read from. Both give the same answers.
+type Source uint8
 
-// The ways to read the mappings.
+// What the mappings can be read from.
 const (
 	// Auto takes Ioctl where the kernel has it, else Text.
-	Auto Reader = iota
+	Auto Source = iota
 	// Ioctl asks with PROCMAP_QUERY (Linux 6.11).
 	Ioctl
 	// Text reads the lines of /proc/PID/maps, only as far as needed.
@@ -32,8 +32,8 @@ const (
 )
 
 // String returns "auto", "ioctl" or "text".
-func (r Reader) String() string {
-	switch r {
+func (s Source) String() string {
+	switch s {
 	case Auto:
 		return "auto"
 	case Ioctl:
@@ -41,7 +41,7 @@ func (r Reader) String() string {
 	case Text:
 		return "text"
 	}
-	return "Reader(" + strconv.Itoa(int(r)) + ")"
+	return "Source(" + strconv.Itoa(int(s)) + ")"
 }
 
 // Maps is an open hold on the mappings of one address space. It keeps to that
@@ -54,7 +54,7 @@ type Maps struct {
 	pid    int
 	file   *os.File
 	fd     int
-	reader Reader
+	source Source
 	text   textFile
 	pulse  pulse
 }
@@ -62,8 +62,8 @@ type Maps struct {
 // Option changes how [Open] opens.
 type Option func(*Maps)
 
-// WithReader forces one way to read the mappings, which tests need.
-func WithReader(r Reader) Option { return func(m *Maps) { m.reader = r } }
+// WithSource forces one source of the mappings, which tests need.
+func WithSource(s Source) Option { return func(m *Maps) { m.source = s } }
 
 // Open opens /proc/PID/maps, for which the kernel asks for the right to read
 // the process (PTRACE_MODE_READ_FSCREDS in ptrace(2)). The error wraps the
@@ -82,8 +82,8 @@ func Open(pid int, options ...Option) (*Maps, error) {
 	for _, option := range options {
 		option(m)
 	}
-	if m.reader == Auto {
-		m.reader = m.bestReader()
+	if m.source == Auto {
+		m.source = m.bestSource()
 	}
 	if err := m.askAlive(); err != nil {
 		file.Close()
@@ -92,19 +92,19 @@ func Open(pid int, options ...Option) (*Maps, error) {
 	return m, nil
 }
 
-// kernelReader remembers, for all Maps, which reader Auto stands for.
-var kernelReader atomic.Uint32
+// kernelSource remembers, for all Maps, which source Auto stands for.
+var kernelSource atomic.Uint32
 
-func (m *Maps) bestReader() Reader {
-	if r := Reader(kernelReader.Load()); r != Auto {
-		return r
+func (m *Maps) bestSource() Source {
+	if s := Source(kernelSource.Load()); s != Auto {
+		return s
 	}
 	best := Text
 	switch err := m.query(0, &linux.ProcmapQuery{}, nil); err {
 	case nil, unix.ENOENT, unix.ESRCH:
 		best = Ioctl
 	}
-	kernelReader.Store(uint32(best))
+	kernelSource.Store(uint32(best))
 	return best
 }
 
@@ -114,8 +114,8 @@ func (m *Maps) Close() error {
 	return m.file.Close()
 }
 
-// Reader returns the way that m reads: [Ioctl] or [Text].
-func (m *Maps) Reader() Reader { return m.reader }
+// Source returns what m reads: [Ioctl] or [Text].
+func (m *Maps) Source() Source { return m.source }
 
 // Find returns the mapping that address lies in; the bool is false when
 // nothing is mapped there.
@@ -139,7 +139,7 @@ func (m *Maps) All() iter.Seq2[Mapping, error] { return m.Range(0, math.MaxUint6
 func (m *Maps) Range(start, end uint64) iter.Seq2[Mapping, error] {
 	return func(yield func(Mapping, error) bool) {
 		var err error
-		if m.reader == Text {
+		if m.source == Text {
 			err = m.eachLine(start, end, func(line []byte, _ Span) bool {
 				mapping, lineErr := parseLine(line)
 				return yield(mapping, lineErr) && lineErr == nil
@@ -157,7 +157,7 @@ func (m *Maps) Range(start, end uint64) iter.Seq2[Mapping, error] {
 // (exclusive), whole, in address order, until visit returns false. It is Range
 // without the names, and allocates nothing.
 func (m *Maps) Walk(start, end uint64, visit func(Span) bool) error {
-	if m.reader == Text {
+	if m.source == Text {
 		return m.eachLine(start, end, func(_ []byte, span Span) bool { return visit(span) })
 	}
 	var q linux.ProcmapQuery
@@ -178,7 +178,7 @@ func (m *Maps) Walk(start, end uint64, visit func(Span) bool) error {
 // Next returns the span that address lies in, or the next above it; the bool is
 // false when there is none. It allocates nothing.
 func (m *Maps) Next(address uint64) (next Span, found bool, err error) {
-	if m.reader == Text {
+	if m.source == Text {
 		err = m.eachLine(address, math.MaxUint64, func(_ []byte, span Span) bool {
 			next, found = span, true
 			return false

@@ -18,7 +18,7 @@ import (
 // that disturb each other all get on, each after a few starts.
 type textFile struct {
 	sync.Mutex
-	lastReader *textWalk
+	lastWalk *textWalk
 }
 
 // textWalk is one pass over the text.
@@ -106,8 +106,8 @@ func (m *Maps) readText(w *textWalk) (restarted bool, err error) {
 	m.text.Lock()
 	defer m.text.Unlock()
 	goal := w.offset + 1
-	if restarted = m.text.lastReader != w; restarted {
-		m.text.lastReader = w
+	if restarted = m.text.lastWalk != w; restarted {
+		m.text.lastWalk = w
 		goal += w.offset
 		w.next, w.have, w.offset = 0, 0, 0
 	}
@@ -147,7 +147,7 @@ func (m *Maps) endOfText(w *textWalk) error {
 func (m *Maps) aliveText() error {
 	m.text.Lock()
 	defer m.text.Unlock()
-	m.text.lastReader = nil
+	m.text.lastWalk = nil
 	var first [1]byte
 	n, err := m.pread(first[:], 0)
 	if err == nil && n == 0 {

@@ -45,7 +45,7 @@ func oracle(t *testing.T, pid int) (all []procmaps.Mapping) {
 	return all
 }
 
-func TestBothReadersTellWhatAnotherLibraryReads(t *testing.T) {
+func TestBothSourcesTellWhatAnotherLibraryReads(t *testing.T) {
 	directory := t.TempDir()
 	target := testtarget.Start(t)
 	target.Do("layout rw-:1,r--:2,gap:1,r-x:1,---:1,rwx:1,-w-:1,--x:1")
@@ -58,8 +58,8 @@ func TestBothReadersTellWhatAnotherLibraryReads(t *testing.T) {
 	if len(want) < 60 {
 		t.Fatalf("the oracle reads %d mappings; want 60 and more", len(want))
 	}
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		got := mustCollect(t, open(t, target.PID, reader).All())
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		got := mustCollect(t, open(t, target.PID, source).All())
 		for i := range max(len(got), len(want)) {
 			if i >= len(got) || i >= len(want) || got[i] != want[i] {
 				t.Fatalf("mapping %d of %d is %v; want that of %d: %v", i, len(got), got[min(i, len(got)-1)], len(want), want[min(i, len(want)-1)])
@@ -103,8 +103,8 @@ func hostile(t *testing.T) *testtarget.Target {
 	return target
 }
 
-func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
-	needReader(t, procmaps.Ioctl)
+func TestBothSourcesReadAHostileTargetAlike(t *testing.T) {
+	needSource(t, procmaps.Ioctl)
 	target := hostile(t)
 	ioctl, text := open(t, target.PID, procmaps.Ioctl), open(t, target.PID, procmaps.Text)
 	all := mustCollect(t, ioctl.All())
@@ -125,7 +125,7 @@ func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
 		}
 		for _, maps := range []*procmaps.Maps{ioctl, text} {
 			if got := spans(t, maps, 0, math.MaxUint64); !slices.Equal(got, want) {
-				t.Errorf("Walk through %v visits %d spans, not the %d of All", maps.Reader(), len(got), len(want))
+				t.Errorf("Walk through %v visits %d spans, not the %d of All", maps.Source(), len(got), len(want))
 			}
 		}
 	})
@@ -148,7 +148,7 @@ func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
 				for _, maps := range []*procmaps.Maps{ioctl, text} {
 					got, found, err := maps.Find(address)
 					if err != nil || found != (i >= 0) || got != want {
-						t.Errorf("Find(%#x) through %v = %.200v, %v, %v; want %.200v", address, maps.Reader(), got, found, err, want)
+						t.Errorf("Find(%#x) through %v = %.200v, %v, %v; want %.200v", address, maps.Source(), got, found, err, want)
 					}
 				}
 			}
@@ -156,7 +156,7 @@ func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
 		for _, address := range []uint64{0, 1 << 63, 0xffffffffff600000, math.MaxUint64 - 1, math.MaxUint64} {
 			for _, maps := range []*procmaps.Maps{ioctl, text} {
 				if got, found, err := maps.Find(address); err != nil || found || got != (procmaps.Mapping{}) {
-					t.Errorf("Find(%#x) through %v = %v, %v, %v; want nothing", address, maps.Reader(), got, found, err)
+					t.Errorf("Find(%#x) through %v = %v, %v, %v; want nothing", address, maps.Source(), got, found, err)
 				}
 			}
 		}
@@ -176,7 +176,7 @@ func TestBothReadersReadAHostileTargetAlike(t *testing.T) {
 					for _, maps := range []*procmaps.Maps{ioctl, text} {
 						same(t, "Range", mustCollect(t, maps.Range(start, end)), want)
 						if got := spans(t, maps, start, end); !slices.Equal(got, wantSpans) {
-							t.Errorf("Walk(%#x, %#x) through %v visits %d spans; want %d", start, end, maps.Reader(), len(got), len(wantSpans))
+							t.Errorf("Walk(%#x, %#x) through %v visits %d spans; want %d", start, end, maps.Source(), len(got), len(wantSpans))
 						}
 					}
 				}
@@ -221,8 +221,8 @@ func expectHostile(t *testing.T, all []procmaps.Mapping) {
 
 func TestAWalkThatIsBrokenOffStops(t *testing.T) {
 	target := testtarget.Start(t)
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, target.PID, reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, target.PID, source)
 		yielded, visited := 0, 0
 		for range maps.All() {
 			yielded++
@@ -241,8 +241,8 @@ func TestAWalkThatIsBrokenOffStops(t *testing.T) {
 func TestAnEmptyRangeHoldsNothing(t *testing.T) {
 	target := testtarget.Start(t)
 	address := target.Address("map rw- 4")
-	eachReader(t, func(t *testing.T, reader procmaps.Reader) {
-		maps := open(t, target.PID, reader)
+	eachSource(t, func(t *testing.T, source procmaps.Source) {
+		maps := open(t, target.PID, source)
 		for _, end := range []uint64{address, address - 1, 0} {
 			if got := mustCollect(t, maps.Range(address, end)); got != nil {
 				t.Errorf("Range(%#x, %#x) = %v; want nothing", address, end, got)
@@ -255,7 +255,7 @@ func TestAnEmptyRangeHoldsNothing(t *testing.T) {
 }
 
 func TestAutoTakesTheIoctlWhereTheKernelHasIt(t *testing.T) {
-	needReader(t, procmaps.Ioctl)
+	needSource(t, procmaps.Ioctl)
 	target := testtarget.Start(t)
 	for range 2 { // the second time from memory
 		maps, err := procmaps.Open(target.PID)
@@ -263,12 +263,12 @@ func TestAutoTakesTheIoctlWhereTheKernelHasIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer maps.Close()
-		if maps.Reader() != procmaps.Ioctl {
-			t.Errorf("Reader() = %v; want ioctl", maps.Reader())
+		if maps.Source() != procmaps.Ioctl {
+			t.Errorf("Source() = %v; want ioctl", maps.Source())
 		}
 	}
-	for reader, want := range map[procmaps.Reader]string{procmaps.Auto: "auto", procmaps.Ioctl: "ioctl", procmaps.Text: "text", 9: "Reader(9)"} {
-		if got := reader.String(); got != want {
+	for source, want := range map[procmaps.Source]string{procmaps.Auto: "auto", procmaps.Ioctl: "ioctl", procmaps.Text: "text", 9: "Source(9)"} {
+		if got := source.String(); got != want {
 			t.Errorf("String() = %s; want %s", got, want)
 		}
 	}
