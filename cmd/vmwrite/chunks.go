@@ -72,7 +72,7 @@ func ofWhole(err error, address, size, done uint64) error {
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
 		e.Address, e.Size = address, size
 		e.Written += done
-		e.Partial = e.Op == "vm_write" && (e.Written > 0 || len(e.Beyond) > 0)
+		e.Partial = e.Op == "vm_write" && (e.Written > 0 || len(e.WrittenAfterFault) > 0)
 	}
 	return err
 }

@@ -12,22 +12,22 @@ import (
 // outcome is the object that --json prints. Addresses are text, because a JSON
 // number can't hold 64 bits.
 type outcome struct {
-	Op         string   `json:"op"`
-	PID        int      `json:"pid"`
-	Address    string   `json:"address"`
-	Size       uint64   `json:"size"`
-	Written    *uint64  `json:"written"`     // null when that is not known
-	KernReturn *int32   `json:"kern_return"` // null when the call was not made
-	Name       string   `json:"name"`
-	Message    string   `json:"message"`
-	Backend    string   `json:"backend"`
-	Fault      *faultAt `json:"fault"`
-	Beyond     []extent `json:"beyond,omitempty"` // what was written behind the fault all the same
-	Errno      *string  `json:"errno"`
-	Hint       string   `json:"hint"`
-	Data       string   `json:"data,omitempty"`    // read: the bytes in hex
-	Values     []string `json:"values,omitempty"`  // read -t: the values
-	Regions    []region `json:"regions,omitempty"` // maps
+	Op                string   `json:"op"`
+	PID               int      `json:"pid"`
+	Address           string   `json:"address"`
+	Size              uint64   `json:"size"`
+	Written           *uint64  `json:"written"`     // null when that is not known
+	KernReturn        *int32   `json:"kern_return"` // null when the call was not made
+	Name              string   `json:"name"`
+	Message           string   `json:"message"`
+	Backend           string   `json:"backend"`
+	Fault             *faultAt `json:"fault"`
+	WrittenAfterFault []extent `json:"written_after_fault,omitempty"` // what was written after the fault all the same
+	Errno             *string  `json:"errno"`
+	Hint              string   `json:"hint"`
+	Data              string   `json:"data,omitempty"`    // read: the bytes in hex
+	Values            []string `json:"values,omitempty"`  // read -t: the values
+	Regions           []region `json:"regions,omitempty"` // maps
 }
 
 // faultAt is the first address that was not accessed.
@@ -73,8 +73,8 @@ func outcomeOf(err error) outcome {
 		o.Written = nil
 	}
 	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), e.Hint
-	for _, beyond := range e.Beyond {
-		o.Beyond = append(o.Beyond, extent{hexAddress(beyond.Address), beyond.Size})
+	for _, after := range e.WrittenAfterFault {
+		o.WrittenAfterFault = append(o.WrittenAfterFault, extent{hexAddress(after.Address), after.Size})
 	}
 	if e.Backend != machcompat.Auto {
 		o.Backend = e.Backend.String()

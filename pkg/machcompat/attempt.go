@@ -85,12 +85,12 @@ var errStaleCode = errors.New("process_vm_writev leaves stale code in the instru
 
 // result is how far an attempt to write came.
 type result struct {
-	found   fault           // what the check found
-	place   pwrite.Position // of the first byte that was not written
-	beyond  []pwrite.Extent // what was written behind it all the same
-	err     error           // what ended the attempt before or behind the check
-	gone    bool            // all was written, but the address space ended meanwhile
-	stopErr bool            // err is that the target could not be stopped
+	found      fault           // what the check found
+	place      pwrite.Position // of the first byte that was not written
+	afterFault []pwrite.Extent // what was written after it all the same
+	err        error           // what ended the attempt before or behind the check
+	gone       bool            // all was written, but the address space ended meanwhile
+	stopErr    bool            // err is that the target could not be stopped
 }
 
 func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCESS }
@@ -154,7 +154,7 @@ func (t *Task) conclude(segments []pwrite.Segment, r result, want procmaps.Perms
 		return r
 	}
 	if e, ok := errors.AsType[*pwrite.TransferError](r.err); ok {
-		r.beyond = e.Beyond
+		r.afterFault = e.WrittenAfterFault
 	}
 	if isPageFault(r.err) {
 		segment := segments[r.place.Segment]
@@ -199,7 +199,7 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 	}
 	r.place, r.err = t.move(w, memory, segments)
 	r = t.conclude(segments, r, procmaps.Write)
-	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.beyond) == 0) {
+	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.afterFault) == 0) {
 		return r
 	}
 	if w.lapsed != nil && w.lapsed.Load() {
@@ -210,7 +210,7 @@ func (t *Task) writeOrRestore(w way, memory *pwrite.ProcMem, segments []pwrite.S
 		r.err = fmt.Errorf("%w, and what was written could not be put back: %w", r.err, err)
 		return r
 	}
-	r.place, r.beyond = pwrite.Position{}, nil
+	r.place, r.afterFault = pwrite.Position{}, nil
 	return r
 }
 
@@ -221,7 +221,7 @@ func written(segments []pwrite.Segment, r result) []pwrite.Segment {
 	}
 	last := segments[r.place.Segment]
 	parts := append(segments[:r.place.Segment:r.place.Segment], pwrite.Segment{Address: last.Address, Data: last.Data[:r.place.Offset]})
-	for _, extent := range r.beyond {
+	for _, extent := range r.afterFault {
 		at := extent.Address - last.Address
 		parts = append(parts, pwrite.Segment{Address: extent.Address, Data: last.Data[at : at+extent.Size]})
 	}

@@ -23,12 +23,12 @@ type Error struct {
 	// Segment is the index of the segment that failed, 0 but for a batch. All
 	// segments before it were moved whole and none behind it, unless Written is
 	// 0 and the check failed: then nothing was moved at all.
-	Segment int
-	Address uint64   // where that segment begins
-	Size    uint64   // its length in bytes
-	Written uint64   // bytes of it that were moved before the first that was not
-	Beyond  []Extent // what was written behind that all the same: see [Task.Write]
-	Partial bool     // true when any byte of any segment was written and stays
+	Segment           int
+	Address           uint64   // where that segment begins
+	Size              uint64   // its length in bytes
+	Written           uint64   // bytes of it that were moved before the first that was not
+	WrittenAfterFault []Extent // what was written after that all the same: see [Task.Write]
+	Partial           bool     // true when any byte of any segment was written and stays
 
 	Code    KernReturn
 	Fault   uint64            // the first address that was not written, or read
@@ -84,7 +84,7 @@ func (e *Error) partText() string {
 	} else {
 		fmt.Fprintf(&b, "%d of %d bytes of segment %d were written, and all segments before it", e.Written, e.Size, e.Segment)
 	}
-	for _, extent := range e.Beyond {
+	for _, extent := range e.WrittenAfterFault {
 		fmt.Fprintf(&b, ", and %d from %#x on", extent.Size, extent.Address)
 	}
 	return b.String()

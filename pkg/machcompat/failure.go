@@ -45,9 +45,9 @@ func (t *Task) writeError(w way, segments []pwrite.Segment, r result) error {
 	e.Segment = index
 	e.Backend = w.backend
 	if !r.gone {
-		e.Beyond = r.beyond
+		e.WrittenAfterFault = r.afterFault
 	}
-	e.Partial = place.Moved(segments) > 0 || len(e.Beyond) > 0
+	e.Partial = place.Moved(segments) > 0 || len(e.WrittenAfterFault) > 0
 	if e.Partial && index == place.Segment {
 		e.Written = uint64(place.Offset)
 	}

@@ -29,8 +29,8 @@ type Extent = pwrite.Extent
 //
 // Several threads write 16 MiB and more, as many as Go runs at a time
 // (GOMAXPROCS), up to 8. If the memory changes between the check and the write,
-// Written counts the bytes before the first that is missing, and Beyond names
-// those that arrived behind it.
+// Written counts the bytes before the first that is missing, and
+// WrittenAfterFault names those that arrived after it.
 //
 // Of several offences the first in address order decides. After the first two
 // nothing was written. Writing nothing succeeds at any address while the task

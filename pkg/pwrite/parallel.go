@@ -30,15 +30,15 @@ type Extent struct {
 	Size    uint64
 }
 
-// beyondError is the errno of a transfer by several threads, some of which had
+// afterFaultError is the errno of a transfer by several threads, some of which had
 // moved bytes that lie behind the first one that could not be moved.
-type beyondError struct {
+type afterFaultError struct {
 	extents []Extent
 	errno   error
 }
 
-func (e *beyondError) Error() string { return e.errno.Error() }
-func (e *beyondError) Unwrap() error { return e.errno }
+func (e *afterFaultError) Error() string { return e.errno.Error() }
+func (e *afterFaultError) Unwrap() error { return e.errno }
 
 // parallel is one run of bytes that several threads move, chunk by chunk.
 type parallel struct {
@@ -117,7 +117,7 @@ func (p *parallel) move(i int) chunk {
 // result says how far the bytes were moved without a gap, and names what lies
 // behind the first gap.
 func (p *parallel) result() (moved int, err error) {
-	var beyond []Extent
+	var after []Extent
 	for i, c := range p.chunks {
 		start, end := p.bounds(i)
 		switch {
@@ -126,11 +126,11 @@ func (p *parallel) result() (moved int, err error) {
 		case err == nil:
 			moved, err = moved+c.moved, c.err
 		case c.moved > 0:
-			beyond = appendExtent(beyond, Extent{p.address + uint64(start), uint64(c.moved)})
+			after = appendExtent(after, Extent{p.address + uint64(start), uint64(c.moved)})
 		}
 	}
-	if len(beyond) > 0 && p.direction == writing {
-		err = &beyondError{beyond, err}
+	if len(after) > 0 && p.direction == writing {
+		err = &afterFaultError{after, err}
 	}
 	return moved, err
 }

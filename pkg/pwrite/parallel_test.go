@@ -105,15 +105,15 @@ func TestAHoleBeforeSeveralThreads(t *testing.T) {
 			want := apply(before, base, segments, uint64(place.Offset))
 			transferError, _ := errors.AsType[*pwrite.TransferError](err)
 			last := base + uint64(place.Offset)
-			for _, e := range transferError.Beyond {
+			for _, e := range transferError.WrittenAfterFault {
 				if e.Address <= last || e.Size == 0 {
-					t.Errorf("what arrived beyond is %+v, behind %#x", e, last)
+					t.Errorf("what arrived after the fault is %+v, behind %#x", e, last)
 				}
 				last = e.Address + e.Size
 				copy(want[e.Address-base:last-base], segments[0].Data[e.Address-base:])
 			}
 			if got := contents(t, target.PID, base, size); !bytes.Equal(got, want) {
-				t.Errorf("%v and %v do not say what arrived", place, transferError.Beyond)
+				t.Errorf("%v and %v do not say what arrived", place, transferError.WrittenAfterFault)
 			}
 			target.Do("protect %#x %d rw-", base, size)
 		})
@@ -128,7 +128,7 @@ func TestAReadBySeveralThreadsStopsAtTheFault(t *testing.T) {
 	segments := []pwrite.Segment{{Address: base, Data: make([]byte, 24*mebi)}}
 	place, err := pwrite.ProcessVM{PID: target.PID}.Read(segments)
 	wantStop(t, segments, place, err, pwrite.Position{Offset: 9 * mebi}, "process_vm_readv", unix.EFAULT)
-	if transferError, ok := errors.AsType[*pwrite.TransferError](err); ok && transferError.Beyond != nil {
-		t.Errorf("a read says what was written: %v", transferError.Beyond)
+	if transferError, ok := errors.AsType[*pwrite.TransferError](err); ok && transferError.WrittenAfterFault != nil {
+		t.Errorf("a read says what was written: %v", transferError.WrittenAfterFault)
 	}
 }

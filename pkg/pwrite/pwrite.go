@@ -52,10 +52,10 @@ var ErrGone = fmt.Errorf("the address space is gone: %w", unix.ESRCH)
 // TransferError says which call ended a transfer, and at which address. It
 // wraps the errno, or [ErrGone].
 type TransferError struct {
-	Call    string   // as "process_vm_writev"
-	Address uint64   // of the first byte that was not moved
-	Beyond  []Extent // what was written behind it all the same
-	Err     error
+	Call              string   // as "process_vm_writev"
+	Address           uint64   // of the first byte that was not moved
+	WrittenAfterFault []Extent // what was written after it all the same
+	Err               error
 }
 
 // Error returns the call, the address and the reason.
@@ -128,8 +128,8 @@ func transfer(call string, segments []Segment, move func(Position) (int, error))
 func newTransferError(call string, segments []Segment, p Position, err error) *TransferError {
 	address, _ := p.next(segments)
 	e := &TransferError{Call: call, Address: address, Err: err}
-	if beyond, ok := errors.AsType[*beyondError](err); ok {
-		e.Beyond, e.Err = beyond.extents, beyond.errno
+	if after, ok := errors.AsType[*afterFaultError](err); ok {
+		e.WrittenAfterFault, e.Err = after.extents, after.errno
 	}
 	return e
 }

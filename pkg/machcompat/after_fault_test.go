@@ -37,7 +37,7 @@ func TestWriteBySeveralThreadsThatEndsHalfWay(t *testing.T) {
 	task := taskFor(t, target.PID, machcompat.Atomic())
 	before := parts()
 	e, ok := errors.AsType[*machcompat.Error](task.Write(base, data))
-	if !ok || e.Code != machcompat.KERN_MEMORY_ERROR || e.Partial || e.Written != 0 || e.Beyond != nil || e.Fault != base+hole {
+	if !ok || e.Code != machcompat.KERN_MEMORY_ERROR || e.Partial || e.Written != 0 || e.WrittenAfterFault != nil || e.Fault != base+hole {
 		t.Errorf("an atomic write = %+v", e)
 	}
 	if !bytes.Equal(parts(), before) {
@@ -51,13 +51,13 @@ func TestWriteBySeveralThreadsThatEndsHalfWay(t *testing.T) {
 	}
 	want := bytes.Clone(before)
 	copy(want[:hole], data)
-	for _, extent := range e.Beyond {
+	for _, extent := range e.WrittenAfterFault {
 		copy(want[extent.Address-base:][:extent.Size], data[extent.Address-base:])
 	}
 	if !bytes.Equal(parts(), want) {
 		t.Errorf("%v does not say what arrived", e)
 	}
-	if len(e.Beyond) > 0 && !strings.Contains(e.Error(), "bytes were written, and ") {
-		t.Errorf("%v does not tell of %v", e, e.Beyond)
+	if len(e.WrittenAfterFault) > 0 && !strings.Contains(e.Error(), "bytes were written, and ") {
+		t.Errorf("%v does not tell of %v", e, e.WrittenAfterFault)
 	}
 }
