@@ -98,7 +98,7 @@ func (j *job) lookAtSource(f func() error) (err error) {
 	return f()
 }
 
-// withSourceChecked tells a page of the process that can't be had from a file of
+// withSourceChecked tells a page of the process that cannot be faulted in from a file of
 // ours that has become shorter while it was written: the kernel answers EFAULT
 // to both.
 func (j *job) withSourceChecked(err error) error {

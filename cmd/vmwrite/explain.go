@@ -31,7 +31,7 @@ func explanations() []explanation {
 		mach(machcompat.KERN_FAILURE, "no such process, no permission, --expect found other bytes, or --verify did", "do what the hint says"),
 		mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),
 		mach(machcompat.KERN_MEMORY_FAILURE, "the page is on memory that the hardware reports as broken", "the process can't use it either"),
-		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page can't be had: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
+		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page cannot be faulted in: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
 		mach(machcompat.KERN_ABORTED, "Ctrl-C; the message says how much was written, or that it is not known", "write again, or restore what was there"),
 		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows none of the ways to write", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
 		{exitUsage, "EX_USAGE", "usage", "the command line is wrong; nothing was done", "see vmwrite COMMAND --help"},

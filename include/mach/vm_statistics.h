@@ -1,6 +1,6 @@
 /*
  * mach/vm_statistics.h: flags of vm_allocate, and the tags that tell what a
- * region is for. Statistics themselves are not to be had here.
+ * region is for. The statistics themselves are not available here.
  */
 #ifndef _MACH_VM_STATISTICS_H_
 #define _MACH_VM_STATISTICS_H_

@@ -11,7 +11,7 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
-// A page that can't be had, which the map does not show, in the middle of what
+// A page that cannot be faulted in, which the map does not show, in the middle of what
 // several threads write: the error says of each byte whether it arrived, and
 // nothing stays of an atomic write.
 func TestWriteBySeveralThreadsThatEndsHalfWay(t *testing.T) {

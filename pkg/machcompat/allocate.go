@@ -14,9 +14,9 @@ const (
 
 // Allocate maps size bytes of new memory in the task, rounded up to pages, of
 // zeros and with VM_PROT_DEFAULT: vm_allocate. The task itself makes the system
-// call, as for [Task.Protect]. flags are VM_FLAGS_ANYWHERE, where the address is
-// a wish, or VM_FLAGS_FIXED, also with VM_FLAGS_OVERWRITE. It returns the address
-// of the first page. Size 0 succeeds at address 0.
+// call, as for [Task.Protect]. The address is a hint (VM_FLAGS_ANYWHERE), or with
+// VM_FLAGS_FIXED, also with VM_FLAGS_OVERWRITE, a requirement. It returns the
+// address of the first page. Size 0 succeeds at address 0.
 //
 // The error is an [*Error]: KERN_INVALID_ARGUMENT for other flags, a size that
 // wraps, or a task that has ended; KERN_NO_SPACE when there is no room, or
@@ -56,7 +56,7 @@ func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 	err := t.withCaller(start, end, func(c caller) (err error) {
 		got, err = c.mmap(start, end-start, mmapFlags)
 		if err == nil && !anywhere && got != start {
-			// Before Linux 4.17 a fixed address was a wish.
+			// Before Linux 4.17 a fixed address was a hint.
 			err = errors.Join(unix.EEXIST, c.munmap(got, end-start))
 		}
 		return err

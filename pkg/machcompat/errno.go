@@ -34,14 +34,14 @@ func errnoOf(err error) error {
 	return err
 }
 
-// isPageFault reports whether err says that a page could not be had: EFAULT from
+// isPageFault reports whether err says that a page could not be faulted in: EFAULT from
 // process_vm_writev, EIO from /proc/PID/mem.
 func isPageFault(err error) bool {
 	return errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EIO)
 }
 
 // processVMRefused reports whether err means that process_vm_writev itself is
-// not to be had here, rather than that this target is not ours to change.
+// refused here, rather than that this target is not ours to change.
 func processVMRefused(err error) bool {
 	transfer, ok := errors.AsType[*pwrite.TransferError](err)
 	if !ok || !strings.HasPrefix(transfer.Call, "process_vm_") {

@@ -65,7 +65,7 @@ func (e *Error) Reason() string {
 	}
 	switch {
 	case e.Code == KERN_MEMORY_ERROR:
-		reasons = append(reasons, "its page can't be had: "+missingPageText(e.Mapping))
+		reasons = append(reasons, "its page cannot be faulted in: "+missingPageText(e.Mapping))
 	case e.Err == nil || ((e.Code == KERN_INVALID_ADDRESS || e.Code == KERN_PROTECTION_FAILURE) && isPageFault(e.Err)):
 		// The errno says less than what precedes it.
 	default:

@@ -26,7 +26,7 @@ func TestErrorMessages(t *testing.T) {
 		{machcompat.Error{Op: "task_for_pid", PID: 4711, Code: machcompat.KERN_FAILURE, Err: unix.ESRCH},
 			"task_for_pid 4711: KERN_FAILURE (5): no such process"},
 		{machcompat.Error{Op: "vm_write", Address: 0x1000, Size: 8, Written: 3, Partial: true, Code: machcompat.KERN_MEMORY_ERROR, Fault: 0x1003, Mapping: mapping(procmaps.Read|procmaps.Write, "/tmp/f"), Err: unix.EFAULT},
-			"vm_write 0x1000+8: KERN_MEMORY_ERROR (10): 0x1003 is rw-p /tmp/f; its page can't be had: it lies beyond the end of the file, or the file can't be read; 3 of 8 bytes were written"},
+			"vm_write 0x1000+8: KERN_MEMORY_ERROR (10): 0x1003 is rw-p /tmp/f; its page cannot be faulted in: it lies beyond the end of the file, or the file can't be read; 3 of 8 bytes were written"},
 		{machcompat.Error{Op: "vm_write", Address: 0x1000, Size: 8, Written: 3, Segment: 2, Partial: true, Code: machcompat.KERN_RESOURCE_SHORTAGE, Err: unix.ENOMEM},
 			"vm_write 0x1000+8: KERN_RESOURCE_SHORTAGE (6): cannot allocate memory; 3 of 8 bytes of segment 2 were written, and all segments before it"},
 		{machcompat.Error{Op: "vm_write", Address: 0x1000, Size: 4, Code: machcompat.KERN_PROTECTION_FAILURE, Fault: 0x1000, Mapping: mapping(procmaps.Read, "/tmp/\x1b[31mred\xff")},

@@ -90,8 +90,8 @@ func MachVMProtect(task *Task, address MachVMAddress, size uint64, setMaximum bo
 }
 
 // VMAllocate is Mach's vm_allocate: [Task.Allocate] in its shape. The address is
-// a wish or a demand, and where the memory is after KERN_SUCCESS; it is left
-// alone otherwise.
+// a hint, or with VM_FLAGS_FIXED a requirement. After KERN_SUCCESS it is where
+// the memory is; otherwise it is left alone.
 func VMAllocate(task *Task, address *VMAddress, size uint64, flags int) KernReturn {
 	if address == nil {
 		return KERN_INVALID_ARGUMENT

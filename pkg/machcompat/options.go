@@ -116,7 +116,7 @@ func WithStopTimeout(d time.Duration) Option { return func(s *settings) { s.stop
 
 // Atomic stops the target's threads for each write, and puts back what was
 // written when a write can't be finished: all or nothing, even where the map
-// promises memory that can't be had. It reads the old bytes first, so it needs
+// promises memory that cannot be faulted in. It reads the old bytes first, so it needs
 // as much memory as it writes. A process that shares the target's memory without
 // being one of its threads (CLONE_VM, vfork) is not stopped. See also Stop's
 // effect on a wait for the target in this program, in [Task].

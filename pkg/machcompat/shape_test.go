@@ -124,7 +124,7 @@ func TestProtectAndAllocateInThisProcess(t *testing.T) {
 	wantError(t, task.Write(at, []byte{1}), machcompat.KERN_INVALID_ADDRESS)
 }
 
-// The map allows the copy, and a page of the destination can't be had: the error
+// The map allows the copy, and a page of the destination cannot be faulted in: the error
 // speaks of the whole copy, and of what arrived.
 func TestCopyThatEndsHalfWay(t *testing.T) {
 	target := testtarget.Start(t)

@@ -37,7 +37,7 @@ func (p VMProt) perms() procmaps.Perms { return procmaps.Perms(p & VM_PROT_ALL) 
 // Flags of [Task.Allocate], from mach/vm_statistics.h.
 const (
 	VM_FLAGS_FIXED     = 0x0000 // at the address, or not at all
-	VM_FLAGS_ANYWHERE  = 0x0001 // where there is room; the address is a wish
+	VM_FLAGS_ANYWHERE  = 0x0001 // where there is room; the address is a hint
 	VM_FLAGS_OVERWRITE = 0x4000 // with VM_FLAGS_FIXED: in place of what is there
 )
 

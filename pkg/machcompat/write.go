@@ -21,7 +21,7 @@ type Extent = pwrite.Extent
 //   - KERN_INVALID_ADDRESS: some of the range is not mapped, or it wraps;
 //   - KERN_PROTECTION_FAILURE: some of it is mapped without write permission;
 //   - KERN_INVALID_ARGUMENT: the task has ended, or has run another program;
-//   - KERN_MEMORY_ERROR: the map allows the write, but the page can't be had
+//   - KERN_MEMORY_ERROR: the map allows the write, but the page cannot be faulted in
 //     (beyond the end of its file, a guard region, secret memory);
 //   - KERN_RESOURCE_SHORTAGE: no memory for a page;
 //   - KERN_NOT_SUPPORTED: the kernel or a sandbox allows no backend;

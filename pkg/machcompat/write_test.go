@@ -32,7 +32,7 @@ var oddMemory = []struct {
 	size    int
 	want    machcompat.KernReturn
 	reason  string // part of the message
-	written uint64 // what arrives before the page that can't be had
+	written uint64 // what arrives before the page that cannot be faulted in
 }{
 	{"a page beyond the end of a shared file", func(t *testing.T, target *testtarget.Target) uint64 {
 		return target.Address("file %s rw- 2 100 shared", filepath.Join(t.TempDir(), "short")) + 4096
@@ -172,7 +172,7 @@ func TestWriteBatch(t *testing.T) {
 			{"one segment is read-only: nothing is written", []machcompat.Segment{at(0, "never"), at(8192, "ro"), at(16384, "gap")}, machcompat.KERN_PROTECTION_FAILURE, 1, 0, false},
 			{"one segment is in a gap: nothing is written", []machcompat.Segment{at(0, "never"), {Address: 0}, at(16384, "gap"), at(8192, "ro")}, machcompat.KERN_INVALID_ADDRESS, 2, 0, false},
 			{"one segment wraps", []machcompat.Segment{at(0, "never"), {Address: ^uint64(0), Data: []byte("wrap")}}, machcompat.KERN_INVALID_ADDRESS, 1, 0, false},
-			{"a page of one segment can't be had: the error says which bytes arrived", []machcompat.Segment{at(0, "arrives"), beyond, at(4000, "never")}, machcompat.KERN_MEMORY_ERROR, 1, 2, true},
+			{"a page of one segment cannot be faulted in: the error says which bytes arrived", []machcompat.Segment{at(0, "arrives"), beyond, at(4000, "never")}, machcompat.KERN_MEMORY_ERROR, 1, 2, true},
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {

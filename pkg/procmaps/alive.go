@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pulse is the cheapest question to which a living address space has another
+// livenessProbe is the cheapest question to which a living address space has another
 // answer than a dead one. The kernel takes hold of the address space before it
 // looks at what is asked of /proc/PID/pagemap (proc_pid_pagemap(5)), so a read of
 // a length that the file does not have is an error as long as there is one, and
 // the end of the file after it is gone. That takes no lock of the process's, and
 // half the time of a query.
-type pulse struct {
+type livenessProbe struct {
 	sync.Mutex
 	file *os.File
 	fd   atomic.Int64 // of the file, and 1; or one of those below
@@ -26,16 +26,16 @@ type pulse struct {
 
 const (
 	notOpened = 0  // nor tried yet
-	noPulse   = -1 // the file can't be had
+	noProbe   = -1 // the file cannot be opened
 )
 
 // Alive returns nil while the address space exists, else [ErrGone].
 func (m *Maps) Alive() error {
-	fd := m.pulse.fd.Load()
+	fd := m.probe.fd.Load()
 	if fd == notOpened {
-		fd = m.openPulse()
+		fd = m.openProbe()
 	}
-	if fd == noPulse {
+	if fd == noProbe {
 		return m.askAlive()
 	}
 	var b [1]byte
@@ -62,32 +62,32 @@ func (m *Maps) askAlive() error {
 	return nil
 }
 
-// openPulse opens the file, unless another call has.
-func (m *Maps) openPulse() int64 {
-	m.pulse.Lock()
-	defer m.pulse.Unlock()
-	if fd := m.pulse.fd.Load(); fd != notOpened {
+// openProbe opens the file, unless another call has.
+func (m *Maps) openProbe() int64 {
+	m.probe.Lock()
+	defer m.probe.Unlock()
+	if fd := m.probe.fd.Load(); fd != notOpened {
 		return fd
 	}
 	file, err := linux.Open("/proc/"+strconv.Itoa(m.pid)+"/pagemap", unix.O_RDONLY)
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
-		return noPulse // this time
+		return noProbe // this time
 	}
 	if err != nil {
-		m.pulse.fd.Store(noPulse)
-		return noPulse
+		m.probe.fd.Store(noProbe)
+		return noProbe
 	}
 	// The mappings still live, so what was opened by pid is of their address space.
 	if m.askAlive() != nil {
 		file.Close()
-		return noPulse
+		return noProbe
 	}
-	m.pulse.file = file
-	m.pulse.fd.Store(int64(file.Fd()) + 1)
-	return m.pulse.fd.Load()
+	m.probe.file = file
+	m.probe.fd.Store(int64(file.Fd()) + 1)
+	return m.probe.fd.Load()
 }
 
-func (p *pulse) close() {
+func (p *livenessProbe) close() {
 	if p.file != nil {
 		p.file.Close()
 	}

@@ -32,7 +32,7 @@ func TestAliveThroughThePagemap(t *testing.T) {
 				if err := opened[0].Alive(); err != nil {
 					t.Fatalf("Alive = %v", err)
 				}
-				if opened[0].pulse.fd.Load() <= 0 {
+				if opened[0].probe.fd.Load() <= 0 {
 					t.Error("it does not ask the pagemap")
 				}
 				if end == nil {
@@ -44,7 +44,7 @@ func TestAliveThroughThePagemap(t *testing.T) {
 						t.Errorf("Alive of number %d = %v; want ErrGone", i, err)
 					}
 				}
-				if opened[1].pulse.fd.Load() > 0 {
+				if opened[1].probe.fd.Load() > 0 {
 					t.Error("it asks the pagemap of another address space")
 				}
 			})

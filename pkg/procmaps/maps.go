@@ -56,7 +56,7 @@ type Maps struct {
 	fd     int
 	source Source
 	text   textFile
-	pulse  pulse
+	probe  livenessProbe
 }
 
 // Option changes how [Open] opens.
@@ -110,7 +110,7 @@ func (m *Maps) bestSource() Source {
 
 // Close lets go of the address space. No other call may be under way.
 func (m *Maps) Close() error {
-	m.pulse.close()
+	m.probe.close()
 	return m.file.Close()
 }
 

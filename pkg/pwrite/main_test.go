@@ -17,12 +17,12 @@ func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 const page = 4096 // of the target, on every machine that the tests run on
 
 // backends are the two ways, which must move the same bytes and count them
-// alike. They differ in their name for a page that can't be had.
+// alike. They differ in their name for a page that cannot be faulted in.
 var backends = []struct {
 	name        string
 	open        func(tb testing.TB, pid int) pwrite.Backend
 	write, read string     // the calls, as errors name them
-	fault       unix.Errno // of a page that can't be had
+	fault       unix.Errno // of a page that cannot be faulted in
 }{
 	{"process_vm", openProcessVM, "process_vm_writev", "process_vm_readv", unix.EFAULT},
 	{"proc_mem", openProcMem, "pwrite", "pread", unix.EIO},

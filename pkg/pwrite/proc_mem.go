@@ -38,7 +38,7 @@ func OpenProcMem(pid int) (*ProcMem, error) {
 func (b *ProcMem) Close() error { return b.file.Close() }
 
 // Write writes the segments. The error wraps an errno of write(2) (EIO for
-// pages that can't be had), or [ErrGone].
+// pages that cannot be faulted in), or [ErrGone].
 func (b *ProcMem) Write(segments []Segment) (Position, error) {
 	return transfer("pwrite", segments, func(p Position) (int, error) {
 		return b.move(writing, segments, p)
@@ -46,7 +46,7 @@ func (b *ProcMem) Write(segments []Segment) (Position, error) {
 }
 
 // Read fills the segments. The error wraps an errno of read(2) (EIO for pages
-// that can't be had), or [ErrGone].
+// that cannot be faulted in), or [ErrGone].
 func (b *ProcMem) Read(segments []Segment) (Position, error) {
 	return transfer("pread", segments, func(p Position) (int, error) {
 		return b.move(reading, segments, p)

@@ -197,7 +197,7 @@ func TestWriterThatWaitsForAUserfaultCanBeKilled(t *testing.T) {
 }
 
 // Attack 8. Guard regions, secret memory, sealed memory: what the map allows and
-// what can be had differ.
+// what can be faulted in differ.
 func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -20,7 +20,7 @@ static void scan(task_t task, mach_vm_address_t address, mach_vm_size_t size, ui
 		mach_vm_size_t want = size - offset < CHUNK ? size - offset : CHUNK;
 		kr = mach_vm_read_overwrite(task, address + offset, want, (mach_vm_address_t)(uintptr_t)buffer, &got);
 		if (kr != KERN_SUCCESS)
-			return; /* gone since, or a page that can't be had */
+			return; /* gone since, or cannot be faulted in */
 		for (i = 0; i + sizeof old_value <= got; i += sizeof old_value) {
 			if (memcmp(buffer + i, &old_value, sizeof old_value) != 0)
 				continue;
