@@ -45,6 +45,9 @@ func (b ProcessVM) transfer(d direction, segments []Segment) (Position, error) {
 // WriteOnce makes one call for one run of bytes, and returns how many of them it
 // moved and the bare errno. Of bytes that lie in one page it moves all or none.
 func (b ProcessVM) WriteOnce(address uint64, data []byte) (int, error) {
+	if len(data) == 0 {
+		return 0, nil
+	}
 	segments := [1]Segment{{Address: address, Data: data}}
 	return b.move(writing, segments[:], Position{})
 }

@@ -2,6 +2,7 @@ package pwrite_test
 
 import (
 	"bytes"
+	"os"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -131,5 +132,13 @@ func TestAWholeReadFillsEachSegment(t *testing.T) {
 				t.Error("reading changed the target")
 			}
 		})
+	}
+}
+
+func TestWriteOnceOfNothingMovesNothing(t *testing.T) {
+	for _, pid := range []int{os.Getpid(), -1} {
+		if n, err := (pwrite.ProcessVM{PID: pid}).WriteOnce(0, nil); n != 0 || err != nil {
+			t.Errorf("WriteOnce(0, nil) into process %d = %d, %v", pid, n, err)
+		}
 	}
 }
