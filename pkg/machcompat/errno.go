@@ -3,7 +3,6 @@ package machcompat
 import (
 	"errors"
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -42,21 +41,7 @@ func isPageFault(err error) bool {
 
 // processVMRefused reports whether err means that process_vm_writev itself is
 // refused here, rather than that this target is not ours to change.
-func processVMRefused(err error) bool {
-	transfer, ok := errors.AsType[*pwrite.TransferError](err)
-	if !ok || !strings.HasPrefix(transfer.Call, "process_vm_") {
-		return false
-	}
-	return transfer.Err == unix.ENOSYS || (transfer.Err == unix.EPERM && selfWriteRefused())
-}
-
-// selfWriteRefused reports whether process_vm_writev fails on ourselves, which
-// the kernel always allows: then a seccomp filter refused it. A transfer of
-// nothing is enough, for a filter can't look into the segments.
-var selfWriteRefused = sync.OnceValue(func() bool {
-	_, err := unix.ProcessVMWritev(os.Getpid(), nil, nil, 0)
-	return err != nil
-})
+func processVMRefused(err error) bool { return errors.Is(err, pwrite.ErrRefused) }
 
 // memIgnoresProtection reports whether /proc/PID/mem writes to pages that the
 // process itself could not write, as every kernel does that was not started

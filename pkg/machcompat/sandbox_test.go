@@ -3,6 +3,8 @@ package machcompat_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -26,6 +28,9 @@ type sandbox struct {
 	Backend machcompat.Backend
 	Stop    machcompat.StopPolicy
 
+	// BeforeAs is another user as whom the target is written to before any call is
+	// refused; 0 for none.
+	BeforeAs    int
 	RefuseErrno unix.Errno // what the calls of Refuse answer
 	Refuse      []uintptr
 }
@@ -43,6 +48,8 @@ func inSandbox() bool {
 	result := sandboxResult{Code: "KERN_SUCCESS"}
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		result.Message = err.Error()
+	} else if err := s.writeBefore(); s.BeforeAs != 0 && !errors.Is(err, unix.EPERM) {
+		result.Message = fmt.Sprintf("a write as another user: %v; want EPERM", err)
 	} else if err := seccomp.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
 		result.Message = err.Error()
 	} else {
@@ -57,6 +64,25 @@ func inSandbox() bool {
 	}
 	json.NewEncoder(os.Stdout).Encode(result)
 	return true
+}
+
+// writeBefore writes as another user, whom the kernel allows no access to the
+// target, to a task that was opened before.
+func (s sandbox) writeBefore() error {
+	if s.BeforeAs == 0 {
+		return nil
+	}
+	task, err := machcompat.TaskForPID(s.PID, machcompat.WithBackend(machcompat.ProcessVM))
+	if err != nil {
+		return err
+	}
+	defer task.Close()
+	uid := os.Getuid()
+	if err := syscall.Setresuid(s.BeforeAs, s.BeforeAs, uid); err != nil {
+		return err
+	}
+	defer syscall.Setresuid(uid, uid, uid)
+	return task.Write(s.Address, []byte(s.Data))
 }
 
 // run runs the sandbox, as another user unless credential is nil.
@@ -145,6 +171,28 @@ func TestSandboxThatRefusesSystemCalls(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An earlier refusal, of another kind, is not the last word.
+func TestSandboxThatComesAfterARefusal(t *testing.T) {
+	testtarget.Need(t, "root")
+	target := testtarget.Start(t)
+	for _, c := range []struct {
+		backend machcompat.Backend
+		want    string // the code
+		used    string // the backend
+	}{
+		{machcompat.Auto, "KERN_SUCCESS", "procmem"},
+		{machcompat.ProcessVM, "KERN_NOT_SUPPORTED", "process_vm"},
+	} {
+		t.Run(c.backend.String(), func(t *testing.T) {
+			base := target.Address("layout rw-:1")
+			got := sandbox{PID: target.PID, Address: base, Data: "new!", Backend: c.backend, BeforeAs: 65534, RefuseErrno: unix.EPERM, Refuse: []uintptr{unix.SYS_PROCESS_VM_WRITEV}}.run(t, nil)
+			if got.Code != c.want || got.Backend != c.used {
+				t.Errorf("%s through %s: %s; want %s through %s", got.Code, got.Backend, got.Message, c.want, c.used)
+			}
+		})
 	}
 }
 

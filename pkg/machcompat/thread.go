@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -69,6 +68,5 @@ func openMemory(pid int) (*pwrite.ProcMem, error) {
 // missesThread reports whether process_vm_writev did not find the task because
 // its first thread has ended, while the task lives.
 func (t *Task) missesThread(err error) bool {
-	transfer, ok := errors.AsType[*pwrite.TransferError](err)
-	return ok && transfer.Err == unix.ESRCH && strings.HasPrefix(transfer.Call, "process_vm_") && t.maps.Alive() == nil
+	return errors.Is(err, pwrite.ErrNotFound) && t.maps.Alive() == nil
 }

@@ -46,7 +46,7 @@ func TestADeadTarget(t *testing.T) {
 			}
 			// The kernel finds the process by its number, so after exec it is the
 			// new program, which has nothing mapped there.
-			reason := unix.ESRCH
+			reason := pwrite.ErrNotFound
 			if ending.exec {
 				reason = unix.EFAULT
 			}
@@ -54,6 +54,9 @@ func TestADeadTarget(t *testing.T) {
 			wantStop(t, segments, place, err, pwrite.Position{}, "process_vm_writev", reason)
 			place, err = vm.Read(segments)
 			wantStop(t, segments, place, err, pwrite.Position{}, "process_vm_readv", reason)
+			if !ending.exec && !errors.Is(err, unix.ESRCH) {
+				t.Errorf("%v does not wrap ESRCH", err)
+			}
 		})
 	}
 }

@@ -1,7 +1,9 @@
 package pwrite
 
 import (
+	"fmt"
 	"math"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,14 +24,14 @@ type ProcessVM struct {
 
 var _ Backend = ProcessVM{}
 
-// Write writes the segments. The error wraps an errno of process_vm_writev(2),
-// or EOVERFLOW for a segment whose end this machine's word can't hold.
+// Write writes the segments. The error wraps an errno of process_vm_writev(2), also
+// [ErrRefused] or [ErrNotFound] where that is the reason, or EOVERFLOW for a segment
+// whose end this machine's word can't hold.
 func (b ProcessVM) Write(segments []Segment) (Position, error) {
 	return b.transfer(writing, segments)
 }
 
-// Read fills the segments. The error wraps an errno of process_vm_readv(2), or
-// EOVERFLOW for a segment whose end this machine's word can't hold.
+// Read fills the segments. Its errors are those of Write, of process_vm_readv(2).
 func (b ProcessVM) Read(segments []Segment) (Position, error) {
 	return b.transfer(reading, segments)
 }
@@ -43,7 +45,7 @@ func (b ProcessVM) transfer(d direction, segments []Segment) (Position, error) {
 }
 
 // WriteOnce makes one call for one run of bytes, and returns how many of them it
-// moved and the bare errno. Of bytes that lie in one page it moves all or none.
+// moved and why no more. Of bytes that lie in one page it moves all or none.
 func (b ProcessVM) WriteOnce(address uint64, data []byte) (int, error) {
 	if len(data) == 0 {
 		return 0, nil
@@ -127,8 +129,27 @@ func nextInWord(segments []Segment, p Position, limit int) (uint64, []byte, erro
 }
 
 func (b ProcessVM) call(d direction, local []unix.Iovec, remote []unix.RemoteIovec) (int, error) {
-	if d == writing {
-		return unix.ProcessVMWritev(b.PID, local, remote, 0)
+	n, err := call(b.PID, d, local, remote)
+	switch err {
+	case unix.ESRCH:
+		return n, ErrNotFound
+	case unix.ENOSYS:
+		return n, refusal(unix.ENOSYS)
+	case unix.EPERM:
+		// The kernel always allows a transfer of nothing, which says nothing of the
+		// process. A filter can't tell it from another: it sees no segments.
+		if _, err := call(os.Getpid(), d, nil, nil); err != nil {
+			return n, refusal(unix.EPERM)
+		}
 	}
-	return unix.ProcessVMReadv(b.PID, local, remote, 0)
+	return n, err
+}
+
+func refusal(errno unix.Errno) error { return fmt.Errorf("%w: %w", ErrRefused, errno) }
+
+func call(pid int, d direction, local []unix.Iovec, remote []unix.RemoteIovec) (int, error) {
+	if d == writing {
+		return unix.ProcessVMWritev(pid, local, remote, 0)
+	}
+	return unix.ProcessVMReadv(pid, local, remote, 0)
 }

@@ -49,8 +49,16 @@ var maxBytes = MaxBytes
 // wraps ESRCH.
 var ErrGone = fmt.Errorf("the address space is gone: %w", unix.ESRCH)
 
+// ErrNotFound means that process_vm_writev or process_vm_readv found no memory by
+// the pid: there is no such process, or its first thread has ended. It wraps ESRCH.
+var ErrNotFound = fmt.Errorf("no memory is found by the pid: %w", unix.ESRCH)
+
+// ErrRefused means that the call itself is refused, whatever the process is.
+var ErrRefused = errors.New("the kernel lacks the call, or a seccomp filter forbids it")
+
 // TransferError says which call ended a transfer, and at which address. It
-// wraps the errno, or [ErrGone].
+// wraps the errno, and where they are the reason [ErrGone], [ErrNotFound] or
+// [ErrRefused].
 type TransferError struct {
 	Call              string   // as "process_vm_writev"
 	Address           uint64   // of the first byte that was not moved
@@ -63,7 +71,7 @@ func (e *TransferError) Error() string {
 	return fmt.Sprintf("%s at %#x: %v", e.Call, e.Address, e.Err)
 }
 
-// Unwrap returns the errno or [ErrGone].
+// Unwrap returns the reason.
 func (e *TransferError) Unwrap() error { return e.Err }
 
 // Moved returns how many bytes of segments lie before p.
