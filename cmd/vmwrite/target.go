@@ -1,15 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/procfs"
 	"github.com/spf13/cobra"
-	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
@@ -68,24 +70,24 @@ func (p process) String() string {
 
 // processes lists what /proc shows, but this program and what has no memory.
 func processes() ([]process, error) {
-	pids, err := procstatus.All()
+	all, err := procfs.AllProcs()
 	if err != nil {
 		return nil, &fileError{fmt.Errorf("listing the processes: %w", err)}
 	}
+	sort.Sort(all)
 	var list []process
-	for _, pid := range pids {
-		command, err := procstatus.Command(pid)
-		arguments, argumentsErr := procstatus.CommandLine(pid)
-		if err != nil || argumentsErr != nil || len(arguments) == 0 || pid == os.Getpid() {
+	for _, proc := range all {
+		// Unlike Comm, Stat keeps the spaces around a name.
+		stat, statErr := proc.Stat()
+		status, statusErr := proc.NewStatus()
+		arguments, err := proc.CmdLine()
+		if errors.Join(statErr, statusErr, err) != nil || len(arguments) == 0 || proc.PID == os.Getpid() {
 			continue
 		}
-		p := process{pid: pid, name: command, command: strings.Join(arguments, " ")}
+		p := process{pid: proc.PID, name: stat.Comm, command: strings.Join(arguments, " "), uid: status.UIDs[1]}
 		// The kernel cuts the name at 15 bytes; the program's own is whole.
-		if whole := filepath.Base(arguments[0]); strings.HasPrefix(whole, command) {
+		if whole := filepath.Base(arguments[0]); strings.HasPrefix(whole, stat.Comm) {
 			p.name = whole
-		}
-		if status, err := procstatus.Read(pid); err == nil {
-			p.uid = status.UIDs[1]
 		}
 		list = append(list, p)
 	}
