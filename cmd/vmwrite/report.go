@@ -72,7 +72,7 @@ func outcomeOf(err error) outcome {
 	if o.Written = &e.Written; errors.Is(err, errGivenUp) {
 		o.Written = nil
 	}
-	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), e.Hint
+	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), hintOf(e)
 	for _, after := range e.WrittenAfterFault {
 		o.WrittenAfterFault = append(o.WrittenAfterFault, extent{hexAddress(after.Address), after.Size})
 	}
@@ -114,7 +114,7 @@ func finish(s streams, asJSON bool, o outcome, message string) error {
 func report(s streams, err error, asJSON bool) {
 	s.notef("%v", err)
 	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Hint != "" {
-		s.notef("hint: %s", e.Hint)
+		s.notef("hint: %s", hintOf(e))
 	}
 	if asJSON {
 		printJSON(s, outcomeOf(err))

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -49,7 +50,7 @@ func (t *Task) wayFor(segments []pwrite.Segment) way {
 func (t *Task) memWay() way {
 	stop := t.settings.atomic || t.settings.stop == StopAlways
 	if t.settings.stop == StopAuto && !stop {
-		stop = memIgnoresProtection() || tracedByUs(t.pid)
+		stop = memIgnoresProtection() || procstatus.IsOwnThread(procstatus.TracerOf(t.pid))
 	}
 	return way{backend: ProcMem, stop: stop}
 }
@@ -90,7 +91,6 @@ type result struct {
 	afterFault []pwrite.Extent // what was written after it all the same
 	err        error           // what ended the attempt before or behind the check
 	gone       bool            // all was written, but the address space ended meanwhile
-	stopErr    bool            // err is that the target could not be stopped
 }
 
 func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCESS }
@@ -110,7 +110,7 @@ func (t *Task) attempt(w way, segments []pwrite.Segment) (r result) {
 	if w.stop {
 		_, release, err := t.stop()
 		if err != nil {
-			r.err, r.stopErr = err, true
+			r.err = err
 			return r
 		}
 		if w.backend == ProcessVM {

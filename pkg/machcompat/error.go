@@ -35,7 +35,7 @@ type Error struct {
 	Mapping *procmaps.Mapping // what is mapped at Fault; nil when nothing is
 	Backend Backend           // the one that was used; Auto when none was
 	Err     error             // the errno, or what else the system said; may be nil
-	Hint    string            // what to do about it, or ""
+	Hint    string            // which rule refused it, or ""
 }
 
 // Error says what was asked, the code, and what is there, on one line.

@@ -1,11 +1,9 @@
 package machcompat
 
 import (
-	"errors"
 	"fmt"
-	"os"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
 )
@@ -51,11 +49,8 @@ func (t *Task) writeError(w way, segments []pwrite.Segment, r result) error {
 	if e.Partial && index == place.Segment {
 		e.Written = uint64(place.Offset)
 	}
-	switch {
-	case r.gone:
+	if r.gone {
 		e.Err = fmt.Errorf("the process ended or ran another program during the write, and that program may have received the bytes: %w", r.err)
-	case r.stopErr && e.Code != KERN_INVALID_ARGUMENT:
-		t.explainStop(e)
 	}
 	return e
 }
@@ -71,11 +66,8 @@ func (t *Task) newError(op string, address, size uint64, found fault, err error)
 	switch found.code {
 	case KERN_SUCCESS:
 		e.Code = codeOfErrno(err)
-		if processVMRefused(err) {
-			e.Code = KERN_NOT_SUPPORTED
-		}
 		if e.Code == KERN_FAILURE || e.Code == KERN_NOT_SUPPORTED {
-			e.Hint = hintFor(t.pid, err)
+			e.explain()
 		}
 		return e
 	case KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE:
@@ -89,25 +81,12 @@ func (t *Task) newError(op string, address, size uint64, found fault, err error)
 	return e
 }
 
-// explainStop says why the target could not be stopped, which is another reason
-// than that its memory could not be opened.
-func (t *Task) explainStop(e *Error) {
-	const waiver = "if you have stopped the process yourself, write without the stop (--stop never, machcompat.StopNever)"
-	if err := linux.PtraceDetach(unix.Gettid(), 0); err != unix.ESRCH {
+// explain says which rule refused, for a call that failed with KERN_FAILURE. Where
+// a sandbox refuses the system call itself, no other process can be had either.
+func (e *Error) explain() {
+	reason, _ := diagnose.Why(e.PID, e.Err)
+	e.Hint = reason.Text
+	if reason.Rule == diagnose.BackendRefused || reason.Rule == diagnose.PtraceRefused {
 		e.Code = KERN_NOT_SUPPORTED
-		e.Hint = "a seccomp filter refuses ptrace, so the process can't be stopped; " + waiver
-		return
-	}
-	if linux.ReadyPoller() != nil {
-		return
-	}
-	tracer := tracerOf(t.pid)
-	switch {
-	case t.pid == os.Getpid():
-		e.Hint = "a process can't stop itself; write without the stop, or through process_vm"
-	case errors.Is(e.Err, unix.EPERM) && tracer != "":
-		e.Hint = "the process is already traced by " + tracer + ", and can have only one tracer; " + waiver
-	case !errors.Is(e.Err, unix.EPERM) && e.Hint == "":
-		e.Hint = waiver
 	}
 }

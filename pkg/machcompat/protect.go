@@ -176,14 +176,10 @@ func protectCode(err error) KernReturn {
 // callError is the error of a system call that could not be made in the task.
 func (t *Task) callError(op string, address, size uint64, err error) error {
 	found := fault{}
-	if errors.Is(err, ptrace.ErrSeccomp) || errors.Is(err, errNoInstruction) || errors.Is(err, unix.ENOSYS) {
+	if errors.Is(err, ptrace.ErrSeccomp) || errors.Is(err, errNoInstruction) {
 		found = fault{code: KERN_NOT_SUPPORTED, address: address}
 	}
-	e := t.newError(op, address, size, found, err)
-	if _, ok := errors.AsType[*ptrace.StopError](err); ok && e.Code != KERN_INVALID_ARGUMENT {
-		t.explainStop(e)
-	}
-	return e
+	return t.newError(op, address, size, found, err)
 }
 
 // WithWritable makes the pages of a range writable for as long as f runs, keeping

@@ -47,9 +47,7 @@ func (t *Task) Suspend() error {
 	if s.session == nil {
 		session, err := ptrace.Stop(t.pid, t.settings.stopTimeout)
 		if err != nil {
-			e := t.newError(opSuspend, 0, 0, fault{}, err)
-			t.explainStop(e)
-			return e
+			return t.newError(opSuspend, 0, 0, fault{}, err)
 		}
 		s.session = session
 	}

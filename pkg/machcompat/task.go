@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -81,11 +82,9 @@ func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	}
 	if err := t.acquire(); err != nil {
 		t.release()
-		code := KERN_FAILURE
-		if processVMRefused(err) {
-			code = KERN_NOT_SUPPORTED
-		}
-		return nil, &Error{Op: opTaskForPID, PID: pid, Code: code, Err: err, Hint: hintFor(pid, err)}
+		e := &Error{Op: opTaskForPID, PID: pid, Code: KERN_FAILURE, Err: err}
+		e.explain()
+		return nil, e
 	}
 	return t, nil
 }
@@ -111,7 +110,7 @@ func (t *Task) acquire() (err error) {
 		return err
 	}
 	if t.maps, err = openMaps(t.pid, t.settings.mapSource); err != nil {
-		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !processExists(t.pid)) {
+		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && unix.Kill(t.pid, 0) == unix.ESRCH) {
 			return unix.ESRCH
 		}
 		return err
@@ -133,9 +132,6 @@ func (t *Task) release() {
 		unix.Close(t.pidfd)
 	}
 }
-
-// errForeignProc means that pids in /proc are not the pids of system calls.
-var errForeignProc = errors.New("/proc is mounted for another pid namespace")
 
 var errNoProc = errors.New("no /proc is mounted, or it is of another pid namespace")
 
@@ -166,7 +162,7 @@ func (t *Task) confirmProc() error {
 			case -1:
 				return unix.ESRCH
 			}
-			return errForeignProc
+			return diagnose.ErrForeignProc
 		}
 	}
 	return nil // before Linux 5.4 the line may lack; the pid is confirmed by confirmPID
@@ -179,7 +175,7 @@ func confirmOwnProc() error {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%w: %w", errNoProc, err)
 	case self != strconv.Itoa(os.Getpid()):
-		return errForeignProc
+		return diagnose.ErrForeignProc
 	}
 	return nil
 }
