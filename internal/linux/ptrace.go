@@ -122,3 +122,36 @@ func ptraceRegisterSet(request, tid int, note uintptr, p []byte) (int, error) {
 	_, err := ptracePointer(request, tid, note, unsafe.Pointer(&vector))
 	return int(vector.Len), err
 }
+
+// StopInfo says why a traced thread is stopped: siginfo_t.
+type StopInfo struct {
+	Signal, Errno, Code int32
+	_                   [116]byte
+}
+
+// PtraceStopInfo returns why tid is stopped: PTRACE_GETSIGINFO. The error is ESRCH
+// while it runs, and EINVAL in the group-stop of a thread that was not seized.
+func PtraceStopInfo(tid int) (info StopInfo, err error) {
+	_, err = ptracePointer(unix.PTRACE_GETSIGINFO, tid, 0, unsafe.Pointer(&info))
+	return info, err
+}
+
+// PtraceSetStopInfo changes what PtraceStopInfo returns: PTRACE_SETSIGINFO.
+func PtraceSetStopInfo(tid int, info StopInfo) error {
+	_, err := ptracePointer(unix.PTRACE_SETSIGINFO, tid, 0, unsafe.Pointer(&info))
+	return err
+}
+
+// PtracePosition returns the instruction pointer and the stack pointer of tid,
+// whatever its architecture: PTRACE_GET_SYSCALL_INFO. The error is EIO before
+// Linux 5.3.
+func PtracePosition(tid int) (pc, sp uint64, err error) {
+	var info struct {
+		op     uint8
+		_      [3]uint8
+		arch   uint32
+		pc, sp uint64
+	}
+	_, err = ptracePointer(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(info), unsafe.Pointer(&info))
+	return info.pc, info.sp, err
+}

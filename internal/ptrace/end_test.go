@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -17,10 +18,10 @@ import (
 func wantOnlyTheZombie(t *testing.T, target *testtarget.Target) {
 	t.Helper()
 	testtarget.WaitFor(t, "the process to end", func() bool {
-		tasks := tasksOf(t, target.PID)
-		return len(tasks) == 1 && tasks[0].state == "Z"
+		tasks := testtarget.Tasks(t, target.PID)
+		return len(tasks) == 1 && tasks[0].State == "Z"
 	})
-	wantFree(t, target.PID)
+	testtarget.WantFree(t, target.PID)
 	target.End()
 	if _, err := os.Stat("/proc/" + strconv.Itoa(target.PID)); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("after the parent's wait the process is still there: %v", err)
@@ -47,7 +48,7 @@ func TestKillBeforeTheStopLeavesNothing(t *testing.T) {
 			unix.Kill(target.PID, unix.SIGKILL)
 		}()
 		for {
-			session, err := Stop(target.PID, testtarget.Patience)
+			session, err := stop(target.PID, testtarget.Patience)
 			if errors.Is(err, unix.ESRCH) {
 				break
 			}
@@ -72,7 +73,7 @@ func TestStopOfAProcessThatRunsAnotherProgram(t *testing.T) {
 		for running := true; running; {
 			session := mustStop(t, target.PID)
 			session.Resume()
-			wantFree(t, target.PID)
+			testtarget.WantFree(t, target.PID)
 			select {
 			case line := <-ready:
 				running = false
@@ -84,7 +85,7 @@ func TestStopOfAProcessThatRunsAnotherProgram(t *testing.T) {
 		}
 	}
 	target.Do("threads 5")
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestStopOfAProcessWithoutItsFirstThread(t *testing.T) {
@@ -92,22 +93,22 @@ func TestStopOfAProcessWithoutItsFirstThread(t *testing.T) {
 	target.Do("endfirst")
 	target.Do("threads 5")
 	first := func() string {
-		tasks := tasksOf(t, target.PID)
-		i := slices.IndexFunc(tasks, func(task task) bool { return task.tid == target.PID })
-		return tasks[i].state
+		tasks := testtarget.Tasks(t, target.PID)
+		i := slices.IndexFunc(tasks, func(task testtarget.Task) bool { return task.TID == target.PID })
+		return tasks[i].State
 	}
 	testtarget.WaitFor(t, "the first thread to end", func() bool { return first() == "Z" })
-	session, err := Stop(target.PID, testtarget.Patience)
+	session, err := stop(target.PID, testtarget.Patience)
 	if err != nil {
 		t.Fatalf("Stop = %v", err)
 	}
-	for _, task := range tasksOf(t, target.PID) {
-		if task.tid != target.PID && task.state != "t" {
-			t.Errorf("thread %d is in state %s; want t", task.tid, task.state)
+	for _, task := range testtarget.Tasks(t, target.PID) {
+		if task.TID != target.PID && task.State != "t" {
+			t.Errorf("thread %d is in state %s; want t", task.TID, task.State)
 		}
 	}
 	session.Resume()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 // The first thread can end between its seizing and its stop, and the kernel
@@ -121,7 +122,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 		onThread(func() {
 			seized <- unix.PtraceSeize(target.PID)
 			<-end
-			end <- session.stopAll(time.Now().Add(testtarget.Patience))
+			end <- session.stopAll(context.Background())
 			<-end
 			released <- session.release()
 		})
@@ -132,15 +133,15 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 	target.Do("endfirst")
 	target.Do("threads 5")
 	testtarget.WaitFor(t, "the first thread to end", func() bool {
-		return slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tid == target.PID && task.state == "Z" })
+		return slices.ContainsFunc(testtarget.Tasks(t, target.PID), func(task testtarget.Task) bool { return task.TID == target.PID && task.State == "Z" })
 	})
 	end <- nil
 	if err := <-end; err != nil {
 		t.Errorf("stopAll = %v", err)
 	}
-	for _, task := range tasksOf(t, target.PID) {
-		if task.tid != target.PID && task.state != "t" {
-			t.Errorf("thread %d is in state %s; want t", task.tid, task.state)
+	for _, task := range testtarget.Tasks(t, target.PID) {
+		if task.TID != target.PID && task.State != "t" {
+			t.Errorf("thread %d is in state %s; want t", task.TID, task.State)
 		}
 	}
 	end <- nil
@@ -148,9 +149,9 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 		t.Error("release claims that all are let go, but the first thread could not be")
 	}
 	testtarget.WaitFor(t, "the tracer to end", func() bool {
-		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.tracer != 0 })
+		return !slices.ContainsFunc(testtarget.Tasks(t, target.PID), func(task testtarget.Task) bool { return task.Tracer != 0 })
 	})
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestStopOfAVforkParentTimesOut(t *testing.T) {
@@ -158,15 +159,15 @@ func TestStopOfAVforkParentTimesOut(t *testing.T) {
 	target.Do("vfork")
 	var waiting int
 	testtarget.WaitFor(t, "a thread to wait for its child", func() bool {
-		for _, task := range tasksOf(t, target.PID) {
-			if task.state == "D" {
-				waiting = task.tid
+		for _, task := range testtarget.Tasks(t, target.PID) {
+			if task.State == "D" {
+				waiting = task.TID
 			}
 		}
 		return waiting != 0
 	})
 	for _, timeout := range []time.Duration{0, 50 * time.Millisecond} {
-		session, err := Stop(target.PID, timeout)
+		session, err := stop(target.PID, timeout)
 		stopError, ok := errors.AsType[*StopError](err)
 		if session != nil || !ok || !errors.Is(err, ErrTimeout) {
 			t.Fatalf("Stop = %v, %v; want ErrTimeout", session, err)
@@ -174,12 +175,12 @@ func TestStopOfAVforkParentTimesOut(t *testing.T) {
 		if timeout > 0 && stopError.TID != waiting {
 			t.Errorf("%v; want thread %d named", err, waiting)
 		}
-		wantRunning(t, target)
+		testtarget.WantRunning(t, target)
 	}
 	target.Do("endvfork")
 	testtarget.WaitFor(t, "the thread to go on", func() bool {
-		return !slices.ContainsFunc(tasksOf(t, target.PID), func(task task) bool { return task.state == "D" })
+		return !slices.ContainsFunc(testtarget.Tasks(t, target.PID), func(task testtarget.Task) bool { return task.State == "D" })
 	})
 	mustStop(t, target.PID).Resume()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }

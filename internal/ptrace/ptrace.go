@@ -6,10 +6,12 @@
 // when this process dies, by kill -9 too, the kernel lets them go on and
 // delivers every signal that was on its way.
 //
-// It knows nothing of memory or of Mach, and must not learn it.
+// It changes nothing in a stopped thread (package inject does), and knows
+// nothing of memory or of Mach, and must not learn either.
 package ptrace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +27,7 @@ import (
 var ErrTimeout = errors.New("the thread does not stop")
 
 // ErrBusy means that this program itself keeps the process stopped by another
-// session, for longer than the time that was given.
+// session, for longer than the context allows.
 var ErrBusy = errors.New("another call of this program keeps the process stopped")
 
 // StopError says which thread could not be stopped. It wraps the errno of
@@ -45,6 +47,7 @@ func (e *StopError) Unwrap() error { return e.Err }
 // Session is a process all of whose threads are stopped.
 type Session struct {
 	pid     int
+	adopted bool // it is the caller's stop
 	threads map[int]*thread
 	ended   []int         // threads that had ended when we came to them
 	resume  chan struct{} // closed to let the process go on
@@ -55,7 +58,6 @@ type Session struct {
 	endTurn func()
 
 	requests chan func() // what the tracing thread is asked to do
-	borrowed *Borrowed   // the thread that makes system calls for us
 }
 
 // thread is a thread that this session has seized.
@@ -65,10 +67,16 @@ type thread struct {
 }
 
 // Stop stops every thread of the process pid, those too that are created
-// meanwhile, and returns when all have stopped. While another session of this
-// program is on the process, it waits for that to end. A process that shares the
-// memory without being one of the threads (CLONE_VM without CLONE_THREAD, or
-// the child of a vfork) is not stopped. On an error all threads go on.
+// meanwhile, and returns when all have stopped. The kernel's own worker threads
+// in the process (io_uring, vhost) run none of its code and are left alone. While
+// another session of this program is on the process, Stop waits for that to end. A
+// process that shares the memory without being one of the threads (CLONE_VM
+// without CLONE_THREAD, or the child of a vfork) is not stopped. On an error all
+// threads go on.
+//
+// The end of ctx ends each wait, with an error that wraps [ErrBusy] or
+// [ErrTimeout] and that of ctx. A process that can be stopped without waiting is
+// stopped even if ctx has ended before.
 //
 // A system call that a thread was waiting in goes on, but for the few that
 // return EINTR after any stop (epoll_wait(2) and others: see signal(7)).
@@ -76,12 +84,11 @@ type thread struct {
 // A wait for the process from elsewhere in this program (os/exec's Cmd.Wait)
 // can return early while the process is stopped, because the kernel reports
 // the stop to it.
-func Stop(pid int, timeout time.Duration) (*Session, error) {
+func Stop(ctx context.Context, pid int) (*Session, error) {
 	if err := linux.ReadyPoller(); err != nil {
 		return nil, &StopError{TID: pid, Err: err}
 	}
-	deadline := time.Now().Add(timeout)
-	endTurn, err := takeTurn(pid, deadline)
+	endTurn, err := takeTurn(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +102,7 @@ func Stop(pid int, timeout time.Duration) (*Session, error) {
 		requests: make(chan func()),
 	}
 	stopped := make(chan error, 1)
-	go s.trace(deadline, stopped)
+	go s.trace(ctx, stopped)
 	slow := time.NewTicker(10 * time.Millisecond)
 	defer slow.Stop()
 	for {
@@ -113,9 +120,9 @@ func Stop(pid int, timeout time.Duration) (*Session, error) {
 }
 
 // Resume lets the process go on and returns when it does. A second call does
-// nothing.
+// nothing, and neither does the first on what [Adopt] returned.
 func (s *Session) Resume() {
-	if !s.closed {
+	if !s.closed && !s.adopted {
 		s.closed = true
 		close(s.resume)
 		s.awaitEnd()
@@ -132,17 +139,17 @@ func (s *Session) awaitEnd() {
 }
 
 // trace is the life of a session, on one thread of ours as ptrace(2) wants it.
-func (s *Session) trace(deadline time.Time, stopped chan<- error) {
+func (s *Session) trace(ctx context.Context, stopped chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
 		// The main thread can't be ended, which is the last resort below. While
 		// it is locked here, the next goroutine runs on another thread.
-		go s.trace(deadline, stopped)
+		go s.trace(ctx, stopped)
 		<-s.done
 		runtime.UnlockOSThread()
 		return
 	}
-	err := s.stopAll(deadline)
+	err := s.stopAll(ctx)
 	if err == nil {
 		stopped <- nil
 		s.serve()
@@ -172,23 +179,27 @@ func (s *Session) serve() {
 	}
 }
 
-// do has the tracing thread do something and waits for it.
-func (s *Session) do(f func()) {
-	done := make(chan struct{})
-	s.requests <- func() {
-		defer close(done)
+// Do runs f on the thread that traces, on which alone ptrace(2) works. It fails
+// when the session has ended.
+func (s *Session) Do(f func()) error {
+	if s.adopted {
 		f()
+		return nil
 	}
-	<-done
+	done := make(chan struct{})
+	select {
+	case s.requests <- func() { defer close(done); f() }:
+		<-done
+		return nil
+	case <-s.done:
+		return &StopError{TID: s.pid, Err: unix.ESRCH}
+	}
 }
 
 // release lets all threads go on. It returns false when there may be one that
 // was not in a stop that it could end.
 func (s *Session) release() (clean bool) {
 	clean = !s.lost
-	if s.borrowed != nil && s.borrowed.giveBack() != nil {
-		clean = false
-	}
 	for tid, t := range s.threads {
 		if !t.stopped || linux.PtraceDetach(tid, t.signal) != nil {
 			clean = false

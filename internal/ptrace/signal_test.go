@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"testing"
@@ -11,38 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wantCaught waits until the target has caught one signal, and makes sure that
-// it does not catch it twice.
-func wantCaught(t *testing.T, target *testtarget.Target, signal unix.Signal) {
-	t.Helper()
-	testtarget.WaitFor(t, "the signal to arrive", func() bool { return target.Do("caught %d", signal) != "0" })
-	// What is sent now arrives behind a second one.
-	before := target.Do("caught %d", unix.SIGUSR2)
-	send(t, target.PID, unix.SIGUSR2)
-	testtarget.WaitFor(t, "the second signal to arrive", func() bool { return target.Do("caught %d", unix.SIGUSR2) != before })
-	if got := target.Do("caught %d", signal); got != "1" {
-		t.Errorf("%v came %s times; want 1", signal, got)
-	}
-}
-
-// signalTarget starts a target that catches two signals.
-func signalTarget(t *testing.T) *testtarget.Target {
-	t.Helper()
-	target := testtarget.Start(t)
-	target.Do("threads 10")
-	target.Do("catch %d", unix.SIGUSR1)
-	target.Do("catch %d", unix.SIGUSR2)
-	return target
-}
-
 func TestASignalDuringTheStopArrivesAfterIt(t *testing.T) {
-	target := signalTarget(t)
+	target := testtarget.StartCatching(t)
 	session := mustStop(t, target.PID)
-	send(t, target.PID, unix.SIGUSR1)
-	wantStopped(t, target.PID, unix.Getpid())
+	testtarget.Send(t, target.PID, unix.SIGUSR1)
+	testtarget.WantStopped(t, target.PID, unix.Getpid())
 	session.Resume()
-	wantCaught(t, target, unix.SIGUSR1)
-	wantRunning(t, target)
+	testtarget.WantCaught(t, target, unix.SIGUSR1)
+	testtarget.WantRunning(t, target)
 }
 
 // seizeInDelivery seizes all threads and has one of them stop where it is about
@@ -78,7 +55,7 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 						return nil, err
 					}
 				}
-				return session, session.stopAll(deadline)
+				return session, session.stopAll(context.Background())
 			}
 		}
 		if time.Now().After(deadline) {
@@ -88,13 +65,13 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 }
 
 func TestASignalThatTheStopHoldsBackArrives(t *testing.T) {
-	target := signalTarget(t)
+	target := testtarget.StartCatching(t)
 	runtime.LockOSThread() // for good, so that the thread ends with the test, and its tracing
 	session, err := seizeInDelivery(target.PID, unix.SIGUSR1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantStopped(t, target.PID, unix.Getpid())
+	testtarget.WantStopped(t, target.PID, unix.Getpid())
 	var held []unix.Signal
 	for _, thread := range session.threads {
 		if thread.signal != 0 {
@@ -107,8 +84,8 @@ func TestASignalThatTheStopHoldsBackArrives(t *testing.T) {
 	if !session.release() {
 		t.Error("not every thread was let go")
 	}
-	wantCaught(t, target, unix.SIGUSR1)
-	wantRunning(t, target)
+	testtarget.WantCaught(t, target, unix.SIGUSR1)
+	testtarget.WantRunning(t, target)
 }
 
 func TestAProcessUnderJobControl(t *testing.T) {
@@ -130,20 +107,20 @@ func TestAProcessUnderJobControl(t *testing.T) {
 			target := testtarget.Start(t)
 			target.Do("threads 10")
 			if test.before != 0 {
-				send(t, target.PID, test.before)
-				waitForStates(t, target.PID, "T")
+				testtarget.Send(t, target.PID, test.before)
+				testtarget.WaitForStates(t, target.PID, "T")
 			}
 			session := mustStop(t, target.PID)
 			for _, signal := range test.during {
-				send(t, target.PID, signal)
+				testtarget.Send(t, target.PID, signal)
 			}
 			session.Resume()
-			wantFree(t, target.PID)
+			testtarget.WantFree(t, target.PID)
 			if !test.runs {
-				waitForStates(t, target.PID, "T")
-				send(t, target.PID, unix.SIGCONT)
+				testtarget.WaitForStates(t, target.PID, "T")
+				testtarget.Send(t, target.PID, unix.SIGCONT)
 			}
-			wantRunning(t, target)
+			testtarget.WantRunning(t, target)
 		})
 	}
 }

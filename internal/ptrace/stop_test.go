@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,18 +19,18 @@ func TestStopAndResumeOfEveryThread(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 50")
 	session := mustStop(t, target.PID)
-	if tasks := tasksOf(t, target.PID); len(tasks) < 51 {
+	if tasks := testtarget.Tasks(t, target.PID); len(tasks) < 51 {
 		t.Errorf("%d threads; want 51 and more", len(tasks))
 	}
 	session.Resume()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 	session.Resume() // does nothing
 	for range testtarget.Rounds(30) {
 		session := mustStop(t, target.PID)
 		session.Resume()
-		wantFree(t, target.PID)
+		testtarget.WantFree(t, target.PID)
 	}
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestStopOfThreadsThatCreateThreads(t *testing.T) {
@@ -44,12 +45,12 @@ func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 	}
 	for range testtarget.Rounds(30) {
 		session := mustStop(t, relay.PID)
-		first := tasksOf(t, relay.PID)
-		if second := tasksOf(t, relay.PID); fmt.Sprint(first) != fmt.Sprint(second) {
+		first := testtarget.Tasks(t, relay.PID)
+		if second := testtarget.Tasks(t, relay.PID); fmt.Sprint(first) != fmt.Sprint(second) {
 			t.Fatalf("the threads of a stopped process change from %v to %v", first, second)
 		}
 		session.Resume()
-		wantFree(t, relay.PID)
+		testtarget.WantFree(t, relay.PID)
 	}
 	before := created()
 	testtarget.WaitFor(t, "more threads to be created", func() bool { return created() > before+100 })
@@ -62,18 +63,18 @@ func TestSessionsOnOneProcessTakeTurns(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 10 {
-				session, err := Stop(target.PID, testtarget.Patience)
+				session, err := stop(target.PID, testtarget.Patience)
 				if err != nil {
 					t.Errorf("Stop = %v", err)
 					return
 				}
-				wantStopped(t, target.PID, os.Getpid())
+				testtarget.WantStopped(t, target.PID, os.Getpid())
 				session.Resume()
 			}
 		})
 	}
 	all.Wait()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestASessionThatLastsIsErrBusyToTheNextOne(t *testing.T) {
@@ -81,13 +82,13 @@ func TestASessionThatLastsIsErrBusyToTheNextOne(t *testing.T) {
 	target.Do("threads 3")
 	session := mustStop(t, target.PID)
 	for _, timeout := range []time.Duration{0, 20 * time.Millisecond} {
-		if second, err := Stop(target.PID, timeout); second != nil || !errors.Is(err, ErrBusy) {
+		if second, err := stop(target.PID, timeout); second != nil || !errors.Is(err, ErrBusy) {
 			t.Errorf("Stop = %v, %v; want ErrBusy", second, err)
 		}
-		wantStopped(t, target.PID, os.Getpid())
+		testtarget.WantStopped(t, target.PID, os.Getpid())
 	}
 	session.Resume()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 	if len(turns.waiting) != 0 {
 		t.Errorf("%d processes are still waited for", len(turns.waiting))
 	}
@@ -112,28 +113,28 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 		isMain <- unix.Gettid() == os.Getpid()
 		go func() {
 			<-stopped
-			wantStopped(t, target.PID, os.Getpid())
-			for _, task := range tasksOf(t, target.PID) {
-				if task.tracer == os.Getpid() {
-					t.Errorf("thread %d is traced by the main thread", task.tid)
+			testtarget.WantStopped(t, target.PID, os.Getpid())
+			for _, task := range testtarget.Tasks(t, target.PID) {
+				if task.Tracer == os.Getpid() {
+					t.Errorf("thread %d is traced by the main thread", task.TID)
 				}
 			}
 			session.Resume()
 		}()
-		session.trace(time.Now().Add(testtarget.Patience), stopped)
+		session.trace(context.Background(), stopped)
 	}
 	if !<-isMain {
 		t.Error("the test does not run on the main thread")
 	}
 	<-session.done
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestStopOfWhatCannotBeStopped(t *testing.T) {
 	gone, zombie := testtarget.Start(t), testtarget.Start(t)
 	gone.End()
 	zombie.Kill()
-	waitForStates(t, zombie.PID, "Z")
+	testtarget.WaitForStates(t, zombie.PID, "Z")
 	const kthreadd = 2
 	tests := []struct {
 		name string
@@ -151,7 +152,7 @@ func TestStopOfWhatCannotBeStopped(t *testing.T) {
 			if test.pid == kthreadd {
 				testtarget.Need(t, "kthreadd")
 			}
-			session, err := Stop(test.pid, testtarget.Patience)
+			session, err := stop(test.pid, testtarget.Patience)
 			stopError, ok := errors.AsType[*StopError](err)
 			if session != nil || !ok || !errors.Is(err, test.want) {
 				t.Fatalf("Stop = %v, %v; want a StopError of: %v", session, err, test.want)
@@ -169,7 +170,7 @@ func BenchmarkStopAndResume(b *testing.B) {
 			target := testtarget.Start(b)
 			target.Do("threads %d", threads)
 			for b.Loop() {
-				session, err := Stop(target.PID, testtarget.Patience)
+				session, err := stop(target.PID, testtarget.Patience)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,9 @@
 package ptrace
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -14,27 +16,32 @@ import (
 // stopAll seizes and stops threads until a look at all of them shows none that
 // is not stopped. A thread that still runs may have created one since the last
 // look; a stopped one can't.
-func (s *Session) stopAll(deadline time.Time) error {
+func (s *Session) stopAll(ctx context.Context) error {
 	for {
 		changed, err := s.seizeNew()
 		if err != nil {
 			return err
 		}
-		gone, err := s.awaitStops(deadline)
+		gone, err := s.awaitStops(ctx)
 		if err != nil {
 			return err
 		}
 		if !changed && !gone {
 			break
 		}
-		if time.Now().After(deadline) {
-			return &StopError{TID: s.pid, Err: ErrTimeout}
+		if ctx.Err() != nil {
+			return timeout(ctx, s.pid, ErrTimeout)
 		}
 	}
 	if len(s.threads) == 0 {
 		return &StopError{TID: s.pid, Err: unix.ESRCH}
 	}
 	return nil
+}
+
+// timeout is the error of a wait that the end of ctx ended.
+func timeout(ctx context.Context, tid int, err error) error {
+	return &StopError{TID: tid, Err: fmt.Errorf("%w: %w", err, ctx.Err())}
 }
 
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
@@ -96,7 +103,7 @@ func seize(pid, tid int) error {
 
 // awaitStops waits until each seized thread is stopped, and forgets those that
 // are gone.
-func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
+func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
 	var w waiter
 	for {
 		running := 0
@@ -114,8 +121,8 @@ func (s *Session) awaitStops(deadline time.Time) (gone bool, err error) {
 		if running == 0 {
 			return gone, nil
 		}
-		if time.Now().After(deadline) {
-			return gone, &StopError{TID: running, Err: ErrTimeout}
+		if ctx.Err() != nil {
+			return gone, timeout(ctx, running, ErrTimeout)
 		}
 		w.wait()
 	}

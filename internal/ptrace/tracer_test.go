@@ -6,17 +6,16 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
 )
 
 // stopperVariable makes this test program one that stops a process and holds it:
-// "PID stop", "PID SIGNAL" to hold it where it is about to take that signal, or
-// "PID borrow STEP" and more, which is of wayback_test.go.
+// "PID stop", or "PID SIGNAL" to hold it where it is about to take that signal.
 const stopperVariable = "VMWRITE_TEST_STOPPER"
 
 // asStopper is what the test program does when it was started as a stopper. It
@@ -30,10 +29,8 @@ func asStopper() bool {
 	var err error
 	if n, _ := fmt.Sscanf(variable, "%d %d", &pid, &signal); n == 2 {
 		_, err = seizeInDelivery(pid, unix.Signal(signal))
-	} else if strings.Contains(variable, " borrow ") {
-		err = borrowUpTo(pid, variable)
 	} else {
-		_, err = Stop(pid, testtarget.Patience)
+		_, err = stop(pid, testtarget.Patience)
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -61,48 +58,48 @@ func TestAProcessThatAnotherOneTracesIsEPERM(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 10")
 	stopper, kill := startStopper(t, target.PID, "stop")
-	wantStopped(t, target.PID, stopper)
-	session, err := Stop(target.PID, testtarget.Patience)
+	testtarget.WantStopped(t, target.PID, stopper)
+	session, err := stop(target.PID, testtarget.Patience)
 	if session != nil || !errors.Is(err, unix.EPERM) {
 		t.Errorf("Stop = %v, %v; want EPERM", session, err)
 	}
-	wantStopped(t, target.PID, stopper)
+	testtarget.WantStopped(t, target.PID, stopper)
 	kill()
 	mustStop(t, target.PID).Resume()
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
 }
 
 func TestKillOfTheTracerLeavesTheProcessRunning(t *testing.T) {
-	target := signalTarget(t)
+	target := testtarget.StartCatching(t)
 	stopper, kill := startStopper(t, target.PID, "stop")
-	send(t, target.PID, unix.SIGUSR1)
-	wantStopped(t, target.PID, stopper)
+	testtarget.Send(t, target.PID, unix.SIGUSR1)
+	testtarget.WantStopped(t, target.PID, stopper)
 	kill()
-	wantRunning(t, target)
-	wantCaught(t, target, unix.SIGUSR1)
+	testtarget.WantRunning(t, target)
+	testtarget.WantCaught(t, target, unix.SIGUSR1)
 }
 
 func TestKillOfTheTracerLosesNoSignalInDelivery(t *testing.T) {
-	target := signalTarget(t)
+	target := testtarget.StartCatching(t)
 	stopper, kill := startStopper(t, target.PID, int(unix.SIGUSR1))
-	wantStopped(t, target.PID, stopper)
+	testtarget.WantStopped(t, target.PID, stopper)
 	kill()
-	wantRunning(t, target)
-	wantCaught(t, target, unix.SIGUSR1)
+	testtarget.WantRunning(t, target)
+	testtarget.WantCaught(t, target, unix.SIGUSR1)
 }
 
 func TestKillOfTheTracerLeavesAStoppedProcessStopped(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 10")
-	send(t, target.PID, unix.SIGSTOP)
-	waitForStates(t, target.PID, "T")
+	testtarget.Send(t, target.PID, unix.SIGSTOP)
+	testtarget.WaitForStates(t, target.PID, "T")
 	stopper, kill := startStopper(t, target.PID, "stop")
-	wantStopped(t, target.PID, stopper)
+	testtarget.WantStopped(t, target.PID, stopper)
 	kill()
-	waitForStates(t, target.PID, "T")
-	wantFree(t, target.PID)
-	send(t, target.PID, unix.SIGCONT)
-	wantRunning(t, target)
+	testtarget.WaitForStates(t, target.PID, "T")
+	testtarget.WantFree(t, target.PID)
+	testtarget.Send(t, target.PID, unix.SIGCONT)
+	testtarget.WantRunning(t, target)
 }
 
 // A program may wait for its child while it stops it, and then takes the news of
@@ -130,5 +127,21 @@ func TestAnotherWaitOfThisProgramDoesNotHideTheStop(t *testing.T) {
 		return taken.Load() >= enough
 	})
 	<-waiter
-	wantRunning(t, target)
+	testtarget.WantRunning(t, target)
+}
+
+func TestTracerOfIsTheThreadThatTraces(t *testing.T) {
+	target := testtarget.Start(t)
+	if tracer := procstatus.TracerOf(target.PID); tracer != 0 {
+		t.Errorf("TracerOf a process that runs = %d; want 0", tracer)
+	}
+	session := mustStop(t, target.PID)
+	if tracer, want := procstatus.TracerOf(target.PID), testtarget.Tasks(t, target.PID)[0].Tracer; tracer != want || tracer == 0 {
+		t.Errorf("TracerOf a process that is stopped = %d; want %d", tracer, want)
+	}
+	session.Resume()
+	target.End()
+	if tracer := procstatus.TracerOf(target.PID); tracer != 0 {
+		t.Errorf("TracerOf a process that is no more = %d; want 0", tracer)
+	}
 }

@@ -1,8 +1,8 @@
 package ptrace
 
 import (
+	"context"
 	"sync"
-	"time"
 )
 
 // A process can have one tracer only, so the sessions of this program on one
@@ -19,8 +19,8 @@ type turn struct {
 }
 
 // takeTurn waits until no other session of this program is on the process, and
-// returns what ends the turn. It fails at the deadline.
-func takeTurn(pid int, deadline time.Time) (end func(), err error) {
+// returns what ends the turn. It fails at the end of ctx, unless none is on it.
+func takeTurn(ctx context.Context, pid int) (end func(), err error) {
 	turns.Lock()
 	t := turns.waiting[pid]
 	if t == nil {
@@ -36,18 +36,16 @@ func takeTurn(pid int, deadline time.Time) (end func(), err error) {
 
 	held := func() { t.leave(pid, true) }
 	select {
-	case <-t.free: // however little time was given
+	case <-t.free: // also when ctx has ended
 		return held, nil
 	default:
 	}
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
 	select {
 	case <-t.free:
 		return held, nil
-	case <-timer.C:
+	case <-ctx.Done():
 		t.leave(pid, false)
-		return nil, &StopError{TID: pid, Err: ErrBusy}
+		return nil, timeout(ctx, pid, ErrBusy)
 	}
 }
 

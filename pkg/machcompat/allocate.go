@@ -53,11 +53,11 @@ func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 		mmapFlags = unix.MAP_FIXED
 	}
 	var got uint64
-	err := t.withCaller(start, end, func(c caller) (err error) {
-		got, err = c.mmap(start, end-start, mmapFlags)
+	err := t.withCaller(func(c caller) (err error) {
+		got, err = c.Mmap(start, end-start, mmapFlags)
 		if err == nil && !anywhere && got != start {
 			// Before Linux 4.17 a fixed address was a hint.
-			err = errors.Join(unix.EEXIST, c.munmap(got, end-start))
+			err = errors.Join(unix.EEXIST, c.Munmap(got, end-start))
 		}
 		return err
 	})
@@ -112,7 +112,7 @@ func (t *Task) Deallocate(address, size uint64) error {
 		return fail(KERN_INVALID_ARGUMENT, errWraps)
 	}
 	start, end := pageRange(address, size)
-	err := t.withCaller(start, end, func(c caller) error { return c.munmap(start, end-start) })
+	err := t.withCaller(func(c caller) error { return c.Munmap(start, end-start) })
 	if _, ok := err.(unix.Errno); ok {
 		return fail(protectCode(err), err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/internal/inject"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
@@ -72,7 +72,7 @@ func (t *Task) Protect(address, size uint64, setMaximum bool, prot VMProt) error
 	if err := change(nil); err != errNeedsCaller {
 		return err // what needs no call needs no stop
 	}
-	err := t.withCaller(start, end, change)
+	err := t.withCaller(change)
 	if _, ok := errors.AsType[*Error](err); err == nil || ok {
 		return err
 	}
@@ -144,7 +144,7 @@ func (t *Task) protectSpans(c caller, spans []procmaps.Span, want procmaps.Perms
 		if c == nil {
 			return errNeedsCaller
 		}
-		err := c.mprotect(span.Start, span.End-span.Start, want)
+		err := c.Mprotect(span.Start, span.End-span.Start, want)
 		if err == nil {
 			continue
 		}
@@ -153,7 +153,7 @@ func (t *Task) protectSpans(c caller, spans []procmaps.Span, want procmaps.Perms
 		}
 		// The kernel may have changed the front of this one.
 		for _, changed := range spans[:i+1] {
-			if undoErr := c.mprotect(changed.Start, changed.End-changed.Start, changed.Perms); undoErr != nil && undoErr != err {
+			if undoErr := c.Mprotect(changed.Start, changed.End-changed.Start, changed.Perms); undoErr != nil && undoErr != err {
 				err = fmt.Errorf("%w, and what was changed could not be put back: %w", err, undoErr)
 			}
 		}
@@ -176,7 +176,7 @@ func protectCode(err error) KernReturn {
 // callError is the error of a system call that could not be made in the task.
 func (t *Task) callError(op string, address, size uint64, err error) error {
 	found := fault{}
-	if errors.Is(err, ptrace.ErrSeccomp) || errors.Is(err, errNoInstruction) {
+	if errors.Is(err, inject.ErrSeccomp) || errors.Is(err, inject.ErrNoInstruction) {
 		found = fault{code: KERN_NOT_SUPPORTED, address: address}
 	}
 	return t.newError(op, address, size, found, err)

@@ -1,6 +1,7 @@
 package machcompat
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,7 @@ func (t *Task) Suspend() error {
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
 	if s.session == nil {
-		session, err := ptrace.Stop(t.pid, t.settings.stopTimeout)
+		session, err := t.stopNow()
 		if err != nil {
 			return t.newError(opSuspend, 0, 0, fault{}, err)
 		}
@@ -95,11 +96,17 @@ func (t *Task) stop() (session *ptrace.Session, release func(), err error) {
 		return t.suspended.session, t.suspended.Unlock, nil
 	}
 	t.suspended.Unlock()
-	session, err = ptrace.Stop(t.pid, t.settings.stopTimeout)
+	session, err = t.stopNow()
 	if err != nil {
 		return nil, nil, err
 	}
 	return session, session.Resume, nil
+}
+
+func (t *Task) stopNow() (*ptrace.Session, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), t.settings.stopTimeout)
+	defer cancel()
+	return ptrace.Stop(ctx, t.pid)
 }
 
 // boundStop makes sure that a write through process_vm_writev does not keep the

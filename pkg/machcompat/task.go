@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
+	"github.com/vmwrite/vmwrite/internal/inject"
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -53,7 +54,7 @@ type Task struct {
 	}
 
 	suspended suspension
-	landmarks landmarks // of what makes system calls in the task
+	known     inject.Known // what makes system calls in the task
 
 	// open is held for reading by each call, so that Close can't close a file,
 	// and another open get its number, under a call.

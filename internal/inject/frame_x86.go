@@ -1,6 +1,6 @@
 //go:build amd64 || 386
 
-package ptrace
+package inject
 
 import (
 	"bytes"
@@ -54,14 +54,14 @@ const (
 
 // layFrame makes the frame of a thread with these registers, signal mask and
 // vector state. It returns false when it can't.
-func layFrame(saved *registers, mask uint64, way WayBack, state []byte) ([]byte, bool) {
+func layFrame(saved *registers, mask uint64, at *restoreFrame, state []byte) ([]byte, bool) {
 	state, ok := signalState(state)
 	if !ok {
 		return nil, false
 	}
-	frame := make([]byte, frameState, FrameSize)
+	frame := make([]byte, frameState, frameSize)
 	put := func(at int, value uint64) { binary.NativeEndian.PutUint64(frame[at:], value) }
-	put(0, way.SignalReturn)
+	put(0, at.signalReturn)
 	put(frameFlags, flagsOfContext)
 	copy(frame[frameLink:], frameMark[:])
 	put(frameAlternateFlags, noAlternate)
@@ -70,10 +70,10 @@ func layFrame(saved *registers, mask uint64, way WayBack, state []byte) ([]byte,
 		put(frameRegisters+8*i, r.get(place))
 	}
 	put(frameRegisters+8*len(sigcontextOrder), r.get(placeCS)|r.get(placeSS)<<48)
-	put(framePointerToState, way.Frame+frameState)
+	put(framePointerToState, at.address+frameState)
 	put(frameMask, mask)
 	frame = append(frame, state...)
-	return frame, len(frame) <= FrameSize
+	return frame, len(frame) <= frameSize
 }
 
 // startAgain returns the registers with which a system call that the stop

@@ -1,4 +1,4 @@
-package ptrace
+package inject
 
 import (
 	"encoding/binary"

@@ -1,6 +1,6 @@
 //go:build !amd64 && !386 && !arm64
 
-package ptrace
+package inject
 
 // No system call can be made in another process on this architecture.
-var abis []ABI
+var abis []abi

@@ -1,4 +1,4 @@
-package ptrace
+package inject
 
 import (
 	"encoding/binary"
@@ -22,43 +22,43 @@ const (
 
 // readFilters reads the seccomp filters of the thread, which stay what they are
 // while the process is stopped, and notes whether the processor checks where the
-// thread returns to, which the same file says. It fails when they can't be read, which takes
-// CAP_SYS_ADMIN.
-func (b *Borrowed) readFilters() error {
-	status, err := procstatus.ReadThread(b.session.pid, b.tid)
-	b.shadowStack = status.X86Features != ""
+// thread returns to, which the same file says. It fails when they can't be read,
+// which takes CAP_SYS_ADMIN.
+func (t *thread) readFilters() error {
+	status, err := procstatus.ReadThread(t.target.Session.PID(), t.tid)
+	t.shadowStack = status.X86Features != ""
 	switch {
 	case err != nil:
-		return b.lost(err)
+		return t.lose(err)
 	case status.Seccomp == seccompModeNone:
 		return nil
 	case status.Seccomp != seccompModeFilter:
 		return fmt.Errorf("%w: strict mode", ErrSeccomp)
 	}
 	for {
-		program, err := linux.PtraceSeccompFilter(b.tid, len(b.filters))
-		if err == unix.ENOENT && len(b.filters) > 0 {
+		program, err := linux.PtraceSeccompFilter(t.tid, len(t.filters))
+		if err == unix.ENOENT && len(t.filters) > 0 {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%w, and can't be read to see whether it does: %w", ErrSeccomp, err)
 		}
-		b.filters = append(b.filters, program)
+		t.filters = append(t.filters, program)
 	}
 }
 
 // confirmAllowed makes sure that no seccomp filter of the thread would act on the
 // system call, because many end the process.
-func (b *Borrowed) confirmAllowed(instruction, number uint64, arguments [6]uint64) error {
-	if !b.filtersRead {
-		b.filters = nil
-		if err := b.readFilters(); err != nil {
+func (t *thread) confirmAllowed(instruction, number uint64, arguments [6]uint64) error {
+	if !t.filtersRead {
+		t.filters = nil
+		if err := t.readFilters(); err != nil {
 			return err
 		}
-		b.filtersRead = true
+		t.filtersRead = true
 	}
-	data := seccompData(uint32(number), b.ABI.audit, instruction, arguments)
-	for _, program := range b.filters {
+	data := seccompData(uint32(number), t.saved.abi.audit, instruction, arguments)
+	for _, program := range t.filters {
 		action, err := runFilter(program, data)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSeccomp, err)

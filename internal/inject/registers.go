@@ -1,4 +1,4 @@
-package ptrace
+package inject
 
 import (
 	"encoding/binary"
@@ -6,35 +6,34 @@ import (
 	"github.com/vmwrite/vmwrite/internal/linux"
 )
 
-// Function is a system call that a [Session] can make in its process.
-type Function int
+// function is a system call that can be injected.
+type function int
 
-// The system calls that a [Session] can make.
 const (
-	Mmap Function = iota
-	Mprotect
-	Munmap
+	mmap function = iota
+	mprotect
+	munmap
 )
 
-// ABI is how a thread makes system calls, and where its registers stand in what
+// abi is how a thread makes system calls, and where its registers stand in what
 // the kernel shows of them (NT_PRSTATUS): struct user_regs_struct of x86,
 // user_pt_regs of arm64.
-type ABI struct {
-	Word        int    // bytes of an address and of a register: 4 or 8
-	Instruction []byte // the instruction that makes one
+type abi struct {
+	word        int    // bytes of an address and of a register: 4 or 8
+	instruction []byte // the instruction that makes one
 
-	// What a [WayBack] needs, nil where there is none: an instruction that makes
+	// What a restore frame needs, nil where there is none: an instruction that makes
 	// a system call and returns, the ways in which code makes rt_sigreturn, and
 	// what tells whether bytes are a frame that was left behind.
-	CallAndReturn []byte
-	SignalReturn  [][]byte
-	IsFrame       func([]byte) bool
+	callAndReturn []byte
+	signalReturns [][]byte
+	isFrame       func([]byte) bool
 	signalReturn  uint64 // the number of rt_sigreturn
 	restart       uint64 // the number of restart_syscall
-	layFrame      func(saved *registers, mask uint64, way WayBack, state []byte) ([]byte, bool)
+	layFrame      func(saved *registers, mask uint64, frame *restoreFrame, state []byte) ([]byte, bool)
 
 	audit   uint32 // AUDIT_ARCH of the uapi header linux/audit.h, which seccomp filters see
-	numbers [Munmap + 1]uint64
+	numbers [munmap + 1]uint64
 
 	registers int // how many registers the kernel shows
 	// Places of registers: the next instruction, the stack pointer, the system
@@ -48,11 +47,11 @@ type ABI struct {
 
 // registers are those of a stopped thread.
 type registers struct {
-	abi  *ABI
+	abi  *abi
 	data [512]byte
 }
 
-func (r *registers) bytes() []byte { return r.data[:r.abi.registers*r.abi.Word] }
+func (r *registers) bytes() []byte { return r.data[:r.abi.registers*r.abi.word] }
 
 // read reads the registers. How many the kernel shows tells what kind of thread
 // it is. It returns false for a kind that is not known here.
@@ -72,16 +71,16 @@ func (r *registers) read(tid int) (known bool, err error) {
 func (r *registers) write(tid int) error { return linux.PtraceSetRegisters(tid, r.bytes()) }
 
 func (r *registers) get(place int) uint64 {
-	at := r.data[place*r.abi.Word:]
-	if r.abi.Word == 4 {
+	at := r.data[place*r.abi.word:]
+	if r.abi.word == 4 {
 		return uint64(int64(int32(binary.NativeEndian.Uint32(at))))
 	}
 	return binary.NativeEndian.Uint64(at)
 }
 
 func (r *registers) set(place int, value uint64) {
-	at := r.data[place*r.abi.Word:]
-	if r.abi.Word == 4 {
+	at := r.data[place*r.abi.word:]
+	if r.abi.word == 4 {
 		binary.NativeEndian.PutUint32(at, uint32(value))
 		return
 	}
@@ -94,9 +93,9 @@ func (r *registers) inSystemCall() bool {
 	return r.abi.original != 0 && int64(r.get(r.abi.original)) >= 0
 }
 
-// fitness says how well a thread can be borrowed, given its registers. One that
+// fitness says how well a thread fits a call, given its registers. One that
 // has waited for part of a time that it wants to wait can't be made to wait for
-// the rest of it by what a [WayBack] restores, so it comes last.
+// the rest of it by what a restore frame restores, so it comes last.
 func (r *registers) fitness() int {
 	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
 	switch {

@@ -1,0 +1,266 @@
+package inject
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
+)
+
+// injectorVariable makes this test program one that injects calls into a process,
+// "PID STEP", and stays where it is after a step until it is killed.
+const injectorVariable = "VMWRITE_TEST_INJECTOR"
+
+// steps are those of an injector, after each of which it may be killed.
+var steps = []string{"frame", "entry", "exit", "second call", "interrupted", "mask", "in a run", "two runs", "a run of two calls"}
+
+func asInjector() bool {
+	variable, ok := os.LookupEnv(injectorVariable)
+	if !ok {
+		return false
+	}
+	var pid int
+	fmt.Sscan(variable, &pid)
+	_, step, _ := strings.Cut(variable, " ")
+	if err := injectUpTo(pid, step); err != nil {
+		fmt.Println(err)
+	}
+	return true
+}
+
+// hold says that a step is done, and waits to be killed.
+func hold() error {
+	fmt.Println("holding")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func injectUpTo(pid int, step string) error {
+	ctx := context.Background()
+	session, err := ptrace.Stop(ctx, pid)
+	if err != nil {
+		return err
+	}
+	target, err := targetOf(session)
+	if err != nil {
+		return err
+	}
+	page := func(c *Caller) error {
+		_, err := c.Mmap(0, 4096, 0)
+		return err
+	}
+	switch step {
+	case "in a run":
+		return Run(ctx, target, func(c *Caller) error {
+			if err := page(c); err != nil {
+				return err
+			}
+			return hold()
+		})
+	case "a run of two calls":
+		return Run(ctx, target, func(c *Caller) error {
+			if err := page(c); err != nil {
+				return err
+			}
+			if err := page(c); err != nil {
+				return err
+			}
+			return hold()
+		})
+	case "two runs":
+		for range 2 {
+			if err := Run(ctx, target, page); err != nil {
+				return err
+			}
+		}
+		return hold()
+	}
+	doErr := session.Do(func() { err = target.upTo(ctx, step) })
+	if doErr != nil || err != nil {
+		return fmt.Errorf("%w, %w", doErr, err)
+	}
+	return hold()
+}
+
+// upTo does what a Run of two calls does, as far as the step.
+func (t Target) upTo(ctx context.Context, step string) error {
+	thread, err := t.choose()
+	if err != nil {
+		return err
+	}
+	if thread.frame = t.findFrame(thread, 0, 0); thread.frame == nil {
+		return fmt.Errorf("no frame")
+	}
+	place, err := t.findCode(thread.saved.abi.callAndReturn)
+	if err != nil {
+		return err
+	}
+	arguments := [6]uint64{0, 4096, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
+	for _, at := range steps {
+		switch at {
+		case "frame":
+			err = thread.take()
+		case "entry":
+			r := thread.saved
+			r.call(place, r.abi.numbers[mmap], arguments)
+			r.set(r.abi.stack, thread.frame.address)
+			if err = r.write(thread.tid); err == nil {
+				err = thread.runToSystemCall(ctx)
+			}
+		case "exit":
+			err = thread.runToSystemCall(ctx)
+		case "second call":
+			_, err = thread.call(ctx, mmap, arguments[:])
+		case "interrupted":
+			err = thread.stopAgain(ctx)
+		case "mask":
+			err = thread.setMask(thread.mask)
+		}
+		if err != nil || at == step {
+			return err
+		}
+	}
+	return fmt.Errorf("there is no step %q", step)
+}
+
+// startInjector starts an injector up to a step, and returns how to kill it.
+func startInjector(t *testing.T, pid int, step string) (kill func()) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", injectorVariable, pid, step))
+	p := testtarget.StartProcess(t, cmd)
+	if line := p.Line(); line != "holding" {
+		t.Fatalf("the injector says %q", line)
+	}
+	return p.End
+}
+
+// blockedSignals returns the signal mask of a process of one thread.
+func blockedSignals(t *testing.T, pid int) string {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "SigBlk:\t")
+	mask, _, _ := strings.Cut(rest, "\n")
+	return mask
+}
+
+// A thread that computes, all of whose registers count.
+func TestAfterKillAThreadGoesOnComputing(t *testing.T) {
+	testtarget.Need(t, "amd64", "avx")
+	program := testtarget.BuildC(t, "testdata/vectors.c")
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			process := testtarget.StartProcess(t, exec.Command(program))
+			if line := process.Line(); line != "ready" {
+				t.Fatalf("the process says %q", line)
+			}
+			pid := process.PID
+			before := blockedSignals(t, pid)
+			kill := startInjector(t, pid, step)
+			kill()
+			testtarget.WantFree(t, pid)
+			testtarget.WaitFor(t, "the signal mask to be what it was", func() bool { return blockedSignals(t, pid) == before })
+			// It checks the values that it computed with meanwhile before it ends.
+			testtarget.Send(t, pid, unix.SIGTERM)
+			if line := process.Line(); line != "ok" {
+				t.Errorf("the process says %q; want ok", line)
+			}
+		})
+	}
+}
+
+// A thread that waits in a system call goes on waiting.
+func TestAfterKillAThreadGoesOnWaiting(t *testing.T) {
+	testtarget.Need(t, "amd64", "tracing") // of cat, by a sibling
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			cat := testtarget.StartProcess(t, exec.Command("cat"))
+			for _, text := range []string{"before", "after"} {
+				if line, err := cat.Ask("%s", text); line != text {
+					t.Fatalf("cat says %q, %v; want %q", line, err, text)
+				}
+				kill := startInjector(t, cat.PID, step)
+				kill()
+				testtarget.WantFree(t, cat.PID)
+			}
+			if err := cat.Wait(); err != nil {
+				t.Errorf("cat ends with %v", err)
+			}
+		})
+	}
+}
+
+// What a frame takes is in every program that has a C library, or is in Go.
+func TestFrameOfAThread(t *testing.T) {
+	testtarget.Need(t, "amd64")
+	programs := map[string]func(t *testing.T) (pid int){
+		"a Go program": func(t *testing.T) int { return testtarget.StartBinary(t, testtarget.Build(t, "amd64")).PID },
+		"a C program":  func(t *testing.T) int { return testtarget.StartProcess(t, exec.Command("cat")).PID },
+	}
+	for name, start := range programs {
+		t.Run(name, func(t *testing.T) {
+			target := stopTarget(t, start(t))
+			var frame uint64
+			laid := func(c *Caller) bool {
+				if c.thread.frame == nil {
+					return false
+				}
+				frame = c.thread.frame.address
+				page := make([]byte, frameSize)
+				if err := target.Memory.Read(frame, page); err != nil || !c.thread.saved.abi.isFrame(page) {
+					t.Errorf("no frame lies at %#x: % x, %v", frame, page[:64], err)
+				}
+				return true
+			}
+			for range 3 {
+				run(t, target, func(c *Caller) error {
+					mapPage(t, c)
+					if !laid(c) {
+						t.Fatal("the thread has no frame")
+					}
+					return nil
+				})
+				after := make([]byte, frameSize)
+				if err := target.Memory.Read(frame, after); err != nil || !bytes.Equal(after, make([]byte, len(after))) {
+					t.Errorf("the frame is still in the stack: % x, %v", after[:64], err)
+				}
+			}
+
+			// A call that changes the stack.
+			run(t, target, func(c *Caller) error {
+				mapPage(t, c)
+				first := c.thread.frame.address
+				if err := c.Mprotect(first, 4096, procmaps.Read); err != nil {
+					return err
+				}
+				if laid(c); frame == first {
+					t.Error("the frame lies in what the call changes")
+				}
+				if err := c.Mprotect(first, 4096, readWrite); err != nil {
+					return err
+				}
+				stack, _ := target.findStack()
+				if err := c.Mprotect(stack.Start, stack.End-stack.Start, readWrite); err != nil {
+					return err
+				}
+				if laid(c) {
+					t.Error("a frame lies in the stack while all of that is changed")
+				}
+				return nil
+			})
+		})
+	}
+}

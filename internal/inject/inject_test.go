@@ -1,0 +1,298 @@
+package inject
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
+)
+
+const readWrite = procmaps.Read | procmaps.Write
+
+// state is all of a thread that an injected call changes.
+type state struct {
+	registers registers
+	mask      uint64
+}
+
+func readState(t *testing.T, tid int) (s state) {
+	t.Helper()
+	if known, err := s.registers.read(tid); err != nil || !known {
+		t.Errorf("registers of thread %d: %v, %v", tid, known, err)
+	}
+	var err error
+	if s.mask, err = linux.PtraceSigmask(tid); err != nil {
+		t.Errorf("signal mask of thread %d: %v", tid, err)
+	}
+	return s
+}
+
+// wantMapped checks the protection of a page.
+func wantMapped(t *testing.T, target Target, address uint64, want procmaps.Perms) {
+	t.Helper()
+	span, ok, err := target.Maps.Next(address)
+	if err != nil || !ok || !span.Contains(address) || span.Perms != want {
+		t.Errorf("the page at %#x is %v, %v, %v; want %v", address, span, ok, err, want)
+	}
+}
+
+func TestCallsAreMadeByTheProcess(t *testing.T) {
+	process := testtarget.Start(t)
+	process.Do("threads 10")
+	target := stopTarget(t, process.PID)
+	var address uint64
+	run(t, target, func(c *Caller) error {
+		address = mapPage(t, c)
+		wantMapped(t, target, address, readWrite)
+		return c.Mprotect(address, 4096, procmaps.Read)
+	})
+	testtarget.WantStopped(t, process.PID, os.Getpid())
+	wantMapped(t, target, address, procmaps.Read)
+	target.Session.Resume()
+	if got := process.Bytes(address, 4); !bytes.Equal(got, make([]byte, 4)) {
+		t.Errorf("the page that was mapped holds %x", got)
+	}
+
+	target = stopTarget(t, process.PID)
+	run(t, target, func(c *Caller) error { return c.Munmap(address, 4096) })
+	if span, ok, err := target.Maps.Next(address); err != nil || ok && span.Contains(address) {
+		t.Errorf("what was unmapped is still there: %v, %v", span, err)
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
+}
+
+func TestRunReturnsItsErrors(t *testing.T) {
+	process := testtarget.Start(t)
+	process.Do("threads 3")
+	target := stopTarget(t, process.PID)
+	for _, test := range []struct {
+		name string
+		f    func(*Caller) error
+		want error
+	}{
+		{"an address that is no page's", func(c *Caller) error { return c.Mprotect(1, 4096, procmaps.Read) }, unix.EINVAL},
+		{"what is not mapped", func(c *Caller) error { return c.Mprotect(4096, 4096, procmaps.Read) }, unix.ENOMEM},
+		{"no call", func(*Caller) error { return os.ErrInvalid }, os.ErrInvalid},
+		{"an error after a call", func(c *Caller) error { mapPage(t, c); return os.ErrInvalid }, os.ErrInvalid},
+	} {
+		before := statesOf(t, target)
+		if err := Run(t.Context(), target, test.f); err != test.want {
+			t.Errorf("%s: %v; want %v", test.name, err, test.want)
+		}
+		if !maps.Equal(statesOf(t, target), before) {
+			t.Errorf("%s: a thread is not what it was", test.name)
+		}
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
+}
+
+func TestAfterEachRunTheThreadsAreWhatTheyWere(t *testing.T) {
+	process := testtarget.Start(t)
+	process.Do("threads 10")
+	for range testtarget.Rounds(20) {
+		target := stopTarget(t, process.PID)
+		before := statesOf(t, target)
+		for range 2 {
+			run(t, target, func(c *Caller) error {
+				for range 3 {
+					if err := c.Munmap(mapPage(t, c), 4096); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if !maps.Equal(statesOf(t, target), before) {
+				t.Error("a thread is not what it was")
+			}
+		}
+		target.Session.Resume()
+		testtarget.WantFree(t, process.PID)
+	}
+	testtarget.WantRunning(t, process)
+}
+
+func TestAThreadThatOnlyComputesMakesCallsToo(t *testing.T) {
+	process := testtarget.StartProcess(t, exec.Command("sh", "-c", "read x; echo $x; while :; do :; done"))
+	if _, err := process.Ask("x"); err != nil { // then it is past its own start
+		t.Fatal(err)
+	}
+	testtarget.WaitFor(t, "the shell to leave its system calls", func() bool {
+		target := stopTarget(t, process.PID)
+		defer target.Session.Resume()
+		before := statesOf(t, target)
+		one := before[process.PID].registers
+		if one.inSystemCall() {
+			return false
+		}
+		run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
+		if !maps.Equal(statesOf(t, target), before) {
+			t.Error("the thread is not what it was")
+		}
+		return true
+	})
+	testtarget.WantFree(t, process.PID)
+}
+
+func TestSignalsDuringACallArriveAfterwards(t *testing.T) {
+	process := testtarget.StartCatching(t)
+	target := stopTarget(t, process.PID)
+	run(t, target, func(c *Caller) error {
+		mapPage(t, c)
+		if err := unix.Tgkill(process.PID, c.thread.tid, unix.SIGUSR1); err != nil {
+			return err
+		}
+		mapPage(t, c)
+		return nil
+	})
+	target.Session.Resume()
+	testtarget.WantCaught(t, process, unix.SIGUSR1)
+	testtarget.WantRunning(t, process)
+}
+
+func TestACallInAProcessThatIsKilledIsESRCH(t *testing.T) {
+	process := testtarget.Start(t)
+	process.Do("threads 5")
+	target := stopTarget(t, process.PID)
+	var tid int
+	err := Run(t.Context(), target, func(c *Caller) error {
+		mapPage(t, c)
+		tid = c.thread.tid
+		process.Kill()
+		_, err := c.Mmap(0, 4096, 0)
+		return err
+	})
+	if stopError, ok := errors.AsType[*ptrace.StopError](err); !ok || !errors.Is(err, unix.ESRCH) || stopError.TID != tid {
+		t.Errorf("Run = %v; want ESRCH of thread %d", err, tid)
+	}
+	if err := Run(t.Context(), target, func(c *Caller) error { return c.Munmap(0, 4096) }); !errors.Is(err, ErrNoThread) && !errors.Is(err, unix.ESRCH) {
+		t.Errorf("Run = %v; want ErrNoThread or ESRCH", err)
+	}
+}
+
+func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
+	testtarget.Need(t, "root") // to read the filter
+	for _, action := range []string{"kill", "refuse"} {
+		process := testtarget.Start(t)
+		process.Do("threads 5")
+		process.Do("seccomp refuse reboot")
+		process.Do("seccomp %s mprotect", action)
+		target := stopTarget(t, process.PID)
+		run(t, target, func(c *Caller) error {
+			address := mapPage(t, c)
+			if err := c.Mprotect(address, 4096, procmaps.Read); !errors.Is(err, ErrSeccomp) {
+				t.Errorf("mprotect under a filter that would %s = %v; want ErrSeccomp", action, err)
+			}
+			return c.Munmap(address, 4096)
+		})
+		target.Session.Resume()
+		testtarget.WantRunning(t, process)
+	}
+}
+
+func TestA32BitProcessMakesCallsToo(t *testing.T) {
+	testtarget.Need(t, "386")
+	process := testtarget.StartBinary(t, testtarget.Build(t, "386"))
+	process.Do("threads 5")
+	target := stopTarget(t, process.PID)
+	run(t, target, func(c *Caller) error {
+		address := mapPage(t, c)
+		if address == 0 || address >= 1<<32 {
+			t.Errorf("Mmap = %#x", address)
+		}
+		if err := c.Mprotect(1, 4096, procmaps.Read); err != unix.EINVAL {
+			t.Errorf("Mprotect of no page = %v; want EINVAL", err)
+		}
+		if err := c.Mprotect(address|1<<32, 4096, procmaps.Read); err != unix.EOVERFLOW {
+			t.Errorf("Mprotect beyond the word = %v; want EOVERFLOW", err)
+		}
+		return c.Munmap(address, 4096)
+	})
+	threads, err := target.Session.Threads()
+	for _, thread := range threads {
+		span, ok, err := target.Maps.Next(thread.PC)
+		if err != nil || !ok || !span.Contains(thread.PC) || span.Perms&procmaps.Execute == 0 {
+			t.Errorf("thread %d stands at %#x, which is no code: %v, %v", thread.TID, thread.PC, span, err)
+		}
+	}
+	if err != nil || len(threads) < 6 {
+		t.Errorf("Threads = %d, %v; want 6 and more", len(threads), err)
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
+}
+
+func TestAThreadInARestartableSequenceIsLeftAlone(t *testing.T) {
+	process := testtarget.StartProcess(t, exec.Command("cat"))
+	if _, err := process.Ask("x"); err != nil {
+		t.Fatal(err)
+	}
+	target := stopTarget(t, process.PID)
+	defer target.Session.Resume()
+	err := target.Session.Do(func() {
+		address, err := linux.PtraceRseqCriticalSection(process.PID)
+		if err != nil || address == 0 {
+			testtarget.Lack(t, "rseq", fmt.Errorf("cat has them at %#x, %v", address, err))
+		}
+		for _, test := range []struct {
+			word byte
+			err  error
+			want bool
+		}{{0, nil, false}, {0x12, nil, true}, {0, unix.EIO, true}} {
+			target.Memory = oneWord{t, address, test.word, test.err}
+			if got := (&thread{target: target, tid: process.PID}).inRestartableSequence(); got != test.want {
+				t.Errorf("inRestartableSequence with %#x, %v there = %v", test.word, test.err, got)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oneWord is memory of which one word may be read.
+type oneWord struct {
+	t       *testing.T
+	address uint64
+	word    byte
+	err     error
+}
+
+func (m oneWord) Read(address uint64, p []byte) error {
+	if address != m.address || len(p) != 8 {
+		m.t.Errorf("%d bytes at %#x are read; want 8 at %#x", len(p), address, m.address)
+	}
+	p[1] = m.word
+	return m.err
+}
+
+func (m oneWord) Write(uint64, []byte) error { return unix.EFAULT }
+
+// The end of the context ends no call that needs no wait, nor the giving back.
+func TestAfterTheEndOfTheContextTheThreadIsGivenBack(t *testing.T) {
+	process := testtarget.Start(t)
+	target := stopTarget(t, process.PID)
+	before := statesOf(t, target)
+	ctx, cancel := context.WithCancel(context.Background())
+	err := Run(ctx, target, func(c *Caller) error {
+		mapPage(t, c)
+		cancel()
+		return nil
+	})
+	if err != nil || !maps.Equal(statesOf(t, target), before) {
+		t.Errorf("Run = %v; want nil and all threads as they were", err)
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
+}

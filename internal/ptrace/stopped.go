@@ -1,0 +1,103 @@
+package ptrace
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotAdopted means that the calling thread does not trace a thread of the
+// process, or does not have it stopped.
+var ErrNotAdopted = errors.New("this thread of the program does not trace it, or does not have it stopped")
+
+// Adopt returns a session for a caller that traces the process itself and has
+// all its threads stopped by stops that it has waited for: a debugger. The
+// goroutine must be locked to the thread that traces, there and for all that is
+// done with the session. [Session.Resume] lets nothing go on. The error is a
+// [StopError] that wraps [ErrNotAdopted] for a thread that is not so stopped.
+func Adopt(pid int) (*Session, error) {
+	s := &Session{pid: pid, adopted: true, threads: map[int]*thread{}}
+	tids, err := threadsOf(pid)
+	if err != nil {
+		return nil, err
+	}
+	for _, tid := range tids {
+		switch _, err := unix.PtraceGetEventMsg(tid); {
+		case err == nil:
+			s.threads[tid] = &thread{stopped: true}
+		case !isDead(pid, tid):
+			return nil, &StopError{TID: tid, Err: ErrNotAdopted}
+		}
+	}
+	if len(s.threads) == 0 {
+		return nil, &StopError{TID: pid, Err: unix.ESRCH}
+	}
+	return s, nil
+}
+
+// PID returns the process.
+func (s *Session) PID() int { return s.pid }
+
+// Adopted reports whether the stop is the caller's own: see [Adopt].
+func (s *Session) Adopted() bool { return s.adopted }
+
+// TIDs lists the threads that are stopped, the first thread of the process first.
+func (s *Session) TIDs() []int {
+	tids := slices.Sorted(maps.Keys(s.threads))
+	if i := slices.Index(tids, s.pid); i > 0 {
+		copy(tids[1:], tids[:i])
+		tids[0] = s.pid
+	}
+	return tids
+}
+
+// Thread is where a stopped thread stands.
+type Thread struct {
+	TID    int
+	PC, SP uint64 // the instruction that comes next, and the stack
+}
+
+// Threads returns where each stopped thread stands, a thread of either word
+// size. The error wraps EIO before Linux 5.3.
+func (s *Session) Threads() (threads []Thread, err error) {
+	doErr := s.Do(func() {
+		for _, tid := range s.TIDs() {
+			pc, sp, readErr := linux.PtracePosition(tid)
+			switch readErr {
+			case nil:
+				threads = append(threads, Thread{TID: tid, PC: pc, SP: sp})
+			case unix.ESRCH: // it was killed
+			default:
+				err = &StopError{TID: tid, Err: readErr}
+				return
+			}
+		}
+	})
+	return threads, errors.Join(doErr, err)
+}
+
+// AwaitStop waits until a stopped thread that was let run stops again, and
+// returns why. The stop is not consumed. It must be called on the tracing thread.
+func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error) {
+	var w waiter
+	for {
+		stop, err := linux.PtraceStopInfo(tid)
+		if err == nil {
+			return stop, nil
+		}
+		told, peekErr := linux.PeekChild(tid)
+		switch {
+		case err != unix.ESRCH:
+			return stop, &StopError{TID: tid, Err: err}
+		case peekErr != nil, told.Code == linux.CLD_EXITED, told.Code == linux.CLD_KILLED, told.Code == linux.CLD_DUMPED, w.long() && isDead(s.pid, tid):
+			return stop, &StopError{TID: tid, Err: unix.ESRCH}
+		case ctx.Err() != nil:
+			return stop, timeout(ctx, tid, ErrTimeout)
+		}
+		w.wait()
+	}
+}
