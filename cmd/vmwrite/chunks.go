@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
 
 // chunkSize is how much is written between two looks at Ctrl-C and the clock:
@@ -52,7 +52,11 @@ func (j *job) writeChunk(interrupted *interruption, ends ending, done, n int) er
 	if errors.Is(err, errGivenUp) {
 		return j.givenUpAt(uint64(done), err)
 	}
-	return j.withSourceChecked(ofWhole(err, j.address, uint64(len(j.data)), uint64(done)))
+	err = ofWhole(err, j.address, uint64(len(j.data)), uint64(done))
+	if e, ok := errors.AsType[*machcompat.Error](err); ok && errors.Is(err, pwrite.ErrLocalFault) {
+		return j.shrunk(fmt.Sprintf("%d bytes of it are", e.Written))
+	}
+	return err
 }
 
 // givenUpAt is the error for a write that goes on, of which at least done bytes
@@ -96,22 +100,4 @@ func (j *job) lookAtSource(f func() error) (err error) {
 		}
 	}()
 	return f()
-}
-
-// withSourceChecked tells a page of the process that cannot be faulted in from a file of
-// ours that has become shorter while it was written: the kernel answers EFAULT
-// to both.
-func (j *job) withSourceChecked(err error) error {
-	if err == nil || j.file == "" || !errors.Is(err, machcompat.KERN_MEMORY_ERROR) {
-		return err
-	}
-	info, statErr := os.Stat(j.file)
-	if statErr == nil && info.Size() < int64(len(j.data)) {
-		written := uint64(0)
-		if e, ok := errors.AsType[*machcompat.Error](err); ok {
-			written = e.Written
-		}
-		return j.shrunk(fmt.Sprintf("%d bytes of it are", written))
-	}
-	return err
 }

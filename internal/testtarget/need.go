@@ -50,6 +50,7 @@ var capabilities = map[string]struct {
 	"open programs": {tryOpenPrograms, "use umask 022, and a TMPDIR in which every user may run programs, with set-user-id too"},
 	"forced writes": {tryForcedWrites, "boot without proc_mem.force_override"},
 	"PROCMAP_QUERY": {tryProcmapQuery, "use Linux 6.11 or later"},
+	"populate":      {tryPopulate, "use Linux 5.14 or later"},
 	"guard regions": {tryGuardRegion, "use Linux 6.13 or later"},
 	"mseal":         {tryMseal, "use Linux 6.10 or later, 64-bit"},
 	"memfd_secret":  {tryMemfdSecret, "boot with secretmem.enable=1"},
@@ -282,6 +283,10 @@ func tryProcmapQuery() error {
 	defer maps.Close()
 	query := linux.ProcmapQuery{QueryFlags: linux.PROCMAP_QUERY_COVERING_OR_NEXT_VMA}
 	return linux.QueryProcmap(int(maps.Fd()), &query, nil)
+}
+
+func tryPopulate() error {
+	return onPage(func(page []byte) error { return unix.Madvise(page, unix.MADV_POPULATE_READ) })
 }
 
 func tryGuardRegion() error {

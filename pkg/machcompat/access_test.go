@@ -2,6 +2,7 @@ package machcompat_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,6 +83,43 @@ func TestWriteAtReturnsHowManyBytesArrived(t *testing.T) {
 	if n, err := task.WriteAt([]byte("x"), -1); n != 0 || machcompat.CodeOf(err) != machcompat.KERN_INVALID_ADDRESS {
 		t.Errorf("WriteAt(-1) = %d, %v; want 0 and KERN_INVALID_ADDRESS", n, err)
 	}
+}
+
+// The caller's own file has become shorter: the target is not blamed.
+func TestWriteFromMemoryThatCannotBeFaultedIn(t *testing.T) {
+	testtarget.Need(t, "populate")
+	path := t.TempDir() + "/file"
+	if err := os.WriteFile(path, make([]byte, 8192), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	source, err := unix.Mmap(int(file.Fd()), 0, 8192, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(source)
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	target := testtarget.Start(t)
+	base := target.Address("layout rw-:2")
+	before := target.Bytes(base, 8192)
+	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
+		task := taskFor(t, target.PID, options...)
+		for _, data := range [][]byte{source, source[4096:], source[5000:5001]} {
+			err := task.Write(base, data)
+			if machcompat.CodeOf(err) != machcompat.KERN_FAILURE || !errors.Is(err, unix.EFAULT) || !errors.Is(err, pwrite.ErrLocalFault) {
+				t.Errorf("Write of %d bytes = %v; want KERN_FAILURE and ErrLocalFault", len(data), err)
+			}
+		}
+		if !bytes.Equal(target.Bytes(base, 8192), before) {
+			t.Error("some of it was written")
+		}
+	})
 }
 
 func TestCheckSaysWhatAWriteWould(t *testing.T) {

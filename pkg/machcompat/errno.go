@@ -33,10 +33,10 @@ func errnoOf(err error) error {
 	return err
 }
 
-// isPageFault reports whether err says that a page could not be faulted in: EFAULT from
-// process_vm_writev, EIO from /proc/PID/mem.
+// isPageFault reports whether err says that a page of the process could not be
+// faulted in: EFAULT from process_vm_writev, EIO from /proc/PID/mem.
 func isPageFault(err error) bool {
-	return errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EIO)
+	return (errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EIO)) && !errors.Is(err, pwrite.ErrLocalFault)
 }
 
 // processVMRefused reports whether err means that process_vm_writev itself is

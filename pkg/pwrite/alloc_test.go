@@ -31,6 +31,12 @@ func TestMovingAllocatesNothing(t *testing.T) {
 			_, err := vm.Write(segments[:])
 			check(err)
 		}},
+		{"process_vm_writev of pages on the stack", func() {
+			data := [3 * page]byte{1, 2, 3}
+			segments := [1]pwrite.Segment{{Address: base, Data: data[:]}}
+			_, err := vm.Write(segments[:])
+			check(err)
+		}},
 		{"process_vm_readv to the stack", func() {
 			var data [8]byte
 			segments := [1]pwrite.Segment{{Address: base, Data: data[:]}}

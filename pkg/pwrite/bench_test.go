@@ -14,6 +14,8 @@ func BenchmarkWrite(b *testing.B) {
 		bytes    int
 	}{
 		{"8", 1, 8},
+		{"4KiB", 1, 4 << 10},
+		{"1MiB", 1, 1 << 20},
 		{"1024x4", 1024, 4},
 		{"64MiB", 1, 64 << 20},
 	} {

@@ -93,6 +93,9 @@ func wantStop(t *testing.T, segments []pwrite.Segment, got pwrite.Position, err 
 	if transferError.Call != call || transferError.Address != address || !errors.Is(err, reason) {
 		t.Errorf("%v; want %s at %#x: %v", err, call, address, reason)
 	}
+	if errors.Is(err, pwrite.ErrLocalFault) && !errors.Is(reason, pwrite.ErrLocalFault) {
+		t.Errorf("%v blames the caller's memory", err)
+	}
 	if text := fmt.Sprintf("%s at %#x: %v", call, address, reason); err.Error() != text {
 		t.Errorf("Error() = %q; want %q", err, text)
 	}

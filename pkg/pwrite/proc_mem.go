@@ -38,15 +38,19 @@ func OpenProcMem(pid int) (*ProcMem, error) {
 func (b *ProcMem) Close() error { return b.file.Close() }
 
 // Write writes the segments. The error wraps an errno of write(2) (EIO for
-// pages that cannot be faulted in), or [ErrGone].
+// pages that cannot be faulted in), [ErrGone] or [ErrLocalFault].
 func (b *ProcMem) Write(segments []Segment) (Position, error) {
+	if p, err := checkSources("pwrite", segments); err != nil {
+		return p, err
+	}
 	return transfer("pwrite", segments, func(p Position) (int, error) {
 		return b.move(writing, segments, p)
 	})
 }
 
 // Read fills the segments. The error wraps an errno of read(2) (EIO for pages
-// that cannot be faulted in), or [ErrGone].
+// that cannot be faulted in), [ErrGone] or [ErrLocalFault]. The kernel does not
+// count the bytes, less than a page, that it moved last before a local fault.
 func (b *ProcMem) Read(segments []Segment) (Position, error) {
 	return transfer("pread", segments, func(p Position) (int, error) {
 		return b.move(reading, segments, p)
@@ -61,14 +65,24 @@ func (b *ProcMem) move(d direction, segments []Segment, p Position) (n int, err 
 	if address > math.MaxInt64 {
 		return 0, unix.EIO // no file offset reaches there, and no memory of a process is there
 	}
-	if d == writing {
-		n, err = unix.Pwrite(b.fd, data, int64(address))
-	} else {
-		n, err = unix.Pread(b.fd, data, int64(address))
+	for {
+		if d == writing {
+			n, err = unix.Pwrite(b.fd, data, int64(address))
+		} else {
+			n, err = unix.Pread(b.fd, data, int64(address))
+		}
+		if err != unix.EFAULT || len(data) <= os.Getpagesize() {
+			break
+		}
+		// The kernel moves a page at a time, and forgets how many it has moved.
+		data = data[:len(data)/2]
 	}
 	runtime.KeepAlive(b)
-	if err == nil && n == 0 {
+	switch {
+	case err == nil && n == 0:
 		err = ErrGone
+	case err == unix.EFAULT: // of a page of the process it is EIO
+		err = ErrLocalFault
 	}
 	return n, err
 }

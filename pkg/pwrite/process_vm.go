@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"sync"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,9 +27,12 @@ type ProcessVM struct {
 var _ Backend = ProcessVM{}
 
 // Write writes the segments. The error wraps an errno of process_vm_writev(2), also
-// [ErrRefused] or [ErrNotFound] where that is the reason, or EOVERFLOW for a segment
+// [ErrRefused], [ErrNotFound] or [ErrLocalFault] where that is the reason, or EOVERFLOW for a segment
 // whose end this machine's word can't hold.
 func (b ProcessVM) Write(segments []Segment) (Position, error) {
+	if p, err := checkSources("process_vm_writev", segments); err != nil {
+		return p, err
+	}
 	return b.transfer(writing, segments)
 }
 
@@ -133,6 +138,10 @@ func (b ProcessVM) call(d direction, local []unix.Iovec, remote []unix.RemoteIov
 	switch err {
 	case unix.ESRCH:
 		return n, ErrNotFound
+	case unix.EFAULT:
+		if localFault(d, local[0]) {
+			return n, ErrLocalFault
+		}
 	case unix.ENOSYS:
 		return n, refusal(unix.ENOSYS)
 	case unix.EPERM:
@@ -146,6 +155,28 @@ func (b ProcessVM) call(d direction, local []unix.Iovec, remote []unix.RemoteIov
 }
 
 func refusal(errno unix.Errno) error { return fmt.Errorf("%w: %w", ErrRefused, errno) }
+
+// aByte is what localFault moves, at an address that stays.
+var aByte struct {
+	sync.Mutex
+	value [1]byte
+}
+
+// localFault reports whether the first byte of ours is the one that faulted: the
+// kernel answers EFAULT to that as to a byte of the process, and has moved none. The
+// byte is moved out and, to be read into, back in, without the process.
+func localFault(d direction, local unix.Iovec) bool {
+	aByte.Lock()
+	defer aByte.Unlock()
+	local.SetLen(1)
+	ours := [1]unix.Iovec{local}
+	here := [1]unix.RemoteIovec{{Base: linux.AddressOf(aByte.value[:]), Len: 1}}
+	_, err := call(os.Getpid(), writing, ours[:], here[:])
+	if err == nil && d == reading {
+		_, err = call(os.Getpid(), reading, ours[:], here[:])
+	}
+	return err == unix.EFAULT
+}
 
 func call(pid int, d direction, local []unix.Iovec, remote []unix.RemoteIovec) (int, error) {
 	if d == writing {

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,8 +30,10 @@ type Position struct {
 }
 
 // Backend moves the bytes of segments, in their order, until all are moved or
-// one can't be. Both methods return the place of the first byte that was not
-// moved, and nil exactly when there is none: a *[TransferError] otherwise.
+// one can't be. Nothing is written (from Linux 5.14 on) when the Data of a segment
+// is longer than a page and its last page cannot be read, as that of a mapped file
+// that has become shorter. Both methods return the place of the first byte that was
+// not moved, and nil exactly when there is none: a *[TransferError] otherwise.
 type Backend interface {
 	Write(segments []Segment) (Position, error)
 	Read(segments []Segment) (Position, error)
@@ -56,9 +60,13 @@ var ErrNotFound = fmt.Errorf("no memory is found by the pid: %w", unix.ESRCH)
 // ErrRefused means that the call itself is refused, whatever the process is.
 var ErrRefused = errors.New("the kernel lacks the call, or a seccomp filter forbids it")
 
+// ErrLocalFault means that the Data of a segment could not be read, or written: that
+// of a file mapping that has become shorter, say. It wraps EFAULT.
+var ErrLocalFault = fmt.Errorf("the caller's own memory cannot be faulted in: %w", unix.EFAULT)
+
 // TransferError says which call ended a transfer, and at which address. It
-// wraps the errno, and where they are the reason [ErrGone], [ErrNotFound] or
-// [ErrRefused].
+// wraps the errno, and where that is the reason [ErrGone], [ErrNotFound],
+// [ErrRefused] or [ErrLocalFault].
 type TransferError struct {
 	Call              string   // as "process_vm_writev"
 	Address           uint64   // of the first byte that was not moved
@@ -109,6 +117,26 @@ func (p Position) advance(segments []Segment, n int) Position {
 func (p Position) next(segments []Segment) (address uint64, rest []byte) {
 	s := &segments[p.Segment]
 	return s.Address + uint64(p.Offset), s.Data[p.Offset:]
+}
+
+// checkSources returns an error when the data of a segment cannot be read to its end,
+// because it is the mapping of a file that has become shorter. Its last page tells: to
+// look at all of them would make a long write half as long again. Data inside one page
+// is left to the write itself, which moves all or none of it.
+func checkSources(call string, segments []Segment) (Position, error) {
+	page := uintptr(os.Getpagesize())
+	for i := range segments {
+		data := segments[i].Data
+		if len(data) == 0 || linux.AddressOf(data)&(page-1)+uintptr(len(data)) <= page {
+			continue
+		}
+		switch linux.MadvisePages(data[len(data)-1:], unix.MADV_POPULATE_READ) {
+		case unix.EFAULT, unix.ENOMEM, unix.EHWPOISON:
+			p := Position{}.skipEmpty(segments)
+			return p, newTransferError(call, segments, p, ErrLocalFault)
+		}
+	}
+	return Position{}, nil
 }
 
 // transfer calls move until every byte is moved. A short count without an error
