@@ -1,11 +1,18 @@
 package machcompat
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 
+	"github.com/vmwrite/vmwrite/internal/diagnose"
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+	"golang.org/x/sys/unix"
 )
 
 // ErrClosed is what calls on a [Task] wrap after Close.
@@ -35,7 +42,7 @@ type Error struct {
 	Mapping *procmaps.Mapping // what is mapped at Fault; nil when nothing is
 	Backend Backend           // the one that was used; Auto when none was
 	Err     error             // the errno, or what else the system said; may be nil
-	Hint    string            // which rule refused it, or ""
+	Hint    string            // which rule of the system refused it, or ""
 }
 
 // Error says what was asked, the code, and what is there, on one line.
@@ -129,3 +136,132 @@ func CodeOf(err error) KernReturn {
 	}
 	return KERN_FAILURE
 }
+
+func (t *Task) closedError(op string) error {
+	return &Error{Op: op, PID: t.PID(), Code: KERN_INVALID_ARGUMENT, Err: ErrClosed}
+}
+
+// emptyError is the answer to a call on nothing, which fails only if the task has
+// ended.
+func (p *process) emptyError(op string, address uint64) error {
+	if err := p.identity.confirm(); err != nil {
+		return p.newError(op, address, 0, fault{}, err)
+	}
+	return nil
+}
+
+// transferError makes the error of a write or read that did not move everything.
+func (p *process) transferError(op string, b backend, segments []pwrite.Segment, r result) error {
+	place := r.place
+	if r.gone {
+		// The count is meaningless: the address space is gone.
+		place, r.afterFault = pwrite.Position{}, nil
+	}
+	index := r.found.segment
+	if r.found.code == KERN_SUCCESS {
+		index = min(place.Segment, len(segments)-1)
+	}
+	segment := &segments[index]
+	if r.found.code == KERN_SUCCESS {
+		r.found.address = segment.Address
+		if index == place.Segment {
+			r.found.address += uint64(place.Offset)
+		}
+	}
+	e := p.newError(op, segment.Address, uint64(len(segment.Data)), r.found, r.err)
+	e.Segment, e.Backend, e.WrittenAfterFault = index, b.name(), r.afterFault
+	if index == place.Segment {
+		e.Written = uint64(place.Offset)
+	}
+	e.Partial = op == opWrite && (place.Moved(segments) > 0 || len(e.WrittenAfterFault) > 0)
+	if r.gone && op == opWrite {
+		e.Err = fmt.Errorf("the process ended or ran another program during the write, and that program may have received the bytes: %w", r.err)
+	}
+	return e
+}
+
+// newError makes the error of what a check found, or else of err.
+func (p *process) newError(op string, address, size uint64, found fault, err error) *Error {
+	e := &Error{Op: op, PID: p.pid, Address: address, Size: size, Code: found.code, Fault: found.address, Err: err}
+	if gone := p.identity.confirm(); errors.Is(gone, unix.ESRCH) {
+		// Nothing else that went wrong matters, or can be believed.
+		e.Code, e.Err = KERN_INVALID_ARGUMENT, gone
+		return e
+	}
+	switch found.code {
+	case KERN_SUCCESS:
+		e.Code = codeOfErrno(err)
+		if e.Code != KERN_FAILURE && e.Code != KERN_NOT_SUPPORTED {
+			return e
+		}
+		if reason, ok := diagnose.Why(p.pid, err); ok {
+			e.Hint = reason.Text
+			if reason.Rule == diagnose.PtraceRefused {
+				e.Code = KERN_NOT_SUPPORTED
+			}
+		}
+		return e
+	case KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE:
+		if e.Err == nil {
+			e.Err = unix.EFAULT // what process_vm_writev answers there
+		}
+	}
+	if mapping, ok, err := p.maps.Find(found.address); err == nil && ok {
+		e.Mapping = &mapping
+	}
+	return e
+}
+
+// codeOfErrno returns the code of an error for which the mappings have no say.
+func codeOfErrno(err error) KernReturn {
+	switch {
+	case errors.Is(err, errExpired), errors.Is(err, context.Canceled):
+		return KERN_ABORTED
+	case errors.Is(err, pwrite.ErrRefused):
+		return KERN_NOT_SUPPORTED
+	}
+	switch errnoOf(err) {
+	case unix.ESRCH:
+		return KERN_INVALID_ARGUMENT
+	case unix.ENOMEM:
+		return KERN_RESOURCE_SHORTAGE
+	case unix.EHWPOISON:
+		return KERN_MEMORY_FAILURE
+	case unix.ENOSYS:
+		return KERN_NOT_SUPPORTED
+	}
+	return KERN_FAILURE
+}
+
+// errnoOf returns the errno that err wraps, or err itself.
+func errnoOf(err error) error {
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		return errno
+	}
+	return err
+}
+
+// isPageFault reports whether err says that a page of the target could not be
+// faulted in: EFAULT from process_vm_writev, EIO from /proc/PID/mem.
+func isPageFault(err error) bool {
+	return (errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EIO)) && !errors.Is(err, pwrite.ErrLocalFault)
+}
+
+// memIgnoresProtection reports whether /proc/PID/mem writes to pages that the
+// process itself could not write, as every kernel does that was not started
+// with proc_mem.force_override=never (or =ptrace, while we do not trace). It is
+// tried once, on a read-only page of our own.
+var memIgnoresProtection = sync.OnceValue(func() bool {
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return true
+	}
+	defer unix.Munmap(page)
+	memory, err := pwrite.OpenProcMem(os.Getpid())
+	if err != nil {
+		return true
+	}
+	defer memory.Close()
+	_, err = memory.Write([]pwrite.Segment{{Address: uint64(linux.AddressOf(page)), Data: []byte{1}}})
+	return err == nil
+})

@@ -25,11 +25,11 @@ func TestWholeWriteIntoAnotherAddressSpaceIsNoSuccess(t *testing.T) {
 	if answer := target.Try("execself"); answer != "ready" {
 		t.Fatal(answer)
 	}
-	result := task.conclude(segments, result{place: pwrite.Position{Segment: 1}}, procmaps.Write)
+	result := task.verify(segments, result{place: pwrite.Position{Segment: 1}}, procmaps.Write)
 	if result.done() || !result.gone {
 		t.Fatalf("the write counts as done: %+v", result)
 	}
-	err = task.writeError(way{backend: ProcessVM}, segments, result)
+	err = task.transferError(opWrite, backend{vm: task.vm}, segments, result)
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Code != KERN_INVALID_ARGUMENT || e.Fault != 0x1000 || !errors.Is(err, unix.ESRCH) {
 		t.Errorf("the error is %#v", err)
@@ -37,7 +37,7 @@ func TestWholeWriteIntoAnotherAddressSpaceIsNoSuccess(t *testing.T) {
 }
 
 // Code is written through /proc/PID/mem where process_vm_writev would leave the
-// old instructions in the cache. The choice is made by the architecture; the way
+// old instructions in the cache. The choice is made by the architecture; the path
 // that follows from it is the same on each.
 func TestCodeIsWrittenThroughMemForTheCache(t *testing.T) {
 	defer func(before bool) { processVMLeavesStaleCode = before }(processVMLeavesStaleCode)
@@ -61,14 +61,13 @@ func TestCodeIsWrittenThroughMemForTheCache(t *testing.T) {
 			}
 			defer task.Close()
 			segments := []pwrite.Segment{{Address: c.address, Data: []byte{0x90}}}
-			w := task.chooseWay()
-			r := task.attempt(w, segments)
-			if next, ok := task.otherWay(w, r); ok {
-				w = next
-				r = task.attempt(w, segments)
+			plan, _ := task.plan(segments, false)
+			r := task.attempt(plan, scope{}, segments)
+			if wantsFile := c.want == ProcMem; task.needsFile(plan, r) != wantsFile || r.done() == wantsFile {
+				t.Errorf("process_vm_writev gives %+v; want %s to be used", r, c.want)
 			}
-			if w.backend != c.want || !r.done() {
-				t.Errorf("written through %s: %+v; want %s", w.backend, r, c.want)
+			if err := task.WriteBatch(segments); err != nil {
+				t.Error(err)
 			}
 			if got := target.Bytes(c.address, 1); got[0] != 0x90 {
 				t.Errorf("%#x is there; want 0x90", got[0])
@@ -121,11 +120,12 @@ func TestHalfOfAnAtomicWriteIsPutBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer task.Close()
-		memory, err := task.procMem()
+		s, err := task.openOwn(segments)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := task.writeOrRestore(way{backend: ProcessVM}, memory, segments)
+		defer s.leave()
+		r := task.writeOrRestore(backend{vm: task.vm}, scope{stop: s}, segments)
 		if r.found.code != KERN_PROTECTION_FAILURE || r.found.address != base+4096 || r.place != (pwrite.Position{}) {
 			t.Errorf("the result is %+v; want KERN_PROTECTION_FAILURE at %#x and nothing written", r, base+4096)
 		}

@@ -7,8 +7,8 @@ import "strconv"
 // C interface of Mach returns through the same type.
 //
 // String returns the name as C spells it, Error the text of mach_error_string.
-// As an error it serves [errors.Is]; a method never returns one as an error,
-// because a KERN_SUCCESS in an error is not nil.
+// As an error it serves [errors.Is]; a KERN_SUCCESS in an error is not nil, so use
+// Err to make one.
 type KernReturn int32
 
 // The codes of the kernel, from mach/kern_return.h.
@@ -186,4 +186,12 @@ func (k KernReturn) Error() string {
 		return known.text
 	}
 	return "unknown error code"
+}
+
+// Err returns the code as an error: nil for KERN_SUCCESS.
+func (k KernReturn) Err() error {
+	if k == KERN_SUCCESS {
+		return nil
+	}
+	return k
 }

@@ -1,8 +1,12 @@
 package machcompat
 
 import (
+	"errors"
+	"math"
+
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
+	"golang.org/x/sys/unix"
 )
 
 // ReadAt reads len(p) bytes at address off: [io.ReaderAt]. It reads only what
@@ -11,63 +15,207 @@ import (
 // that is not mapped, KERN_PROTECTION_FAILURE for memory without read
 // permission, and the other codes of [Task.Write]. It does not allocate.
 func (t *Task) ReadAt(p []byte, off int64) (int, error) {
-	t.open.RLock()
-	defer t.open.RUnlock()
-	if t.closed {
-		return 0, t.closedError(opRead)
-	}
 	segments := [1]pwrite.Segment{{Address: uint64(off), Data: p}}
-	if len(p) == 0 {
-		return 0, t.aliveError(opRead, uint64(off))
-	}
-	w := t.wayFor(segments[:])
-	r := t.read(w, segments[:])
-	if t.leavesProcessVM(w, r.err) {
-		w.backend = ProcMem
-		r = t.read(w, segments[:])
-	}
-	if r.done() {
+	err := t.ReadBatch(segments[:])
+	if err == nil {
 		return len(p), nil
 	}
-	n := r.place.Offset
-	if r.gone {
-		n = 0
+	if machError, ok := errors.AsType[*Error](err); ok {
+		return int(machError.Written), err
 	}
-	if r.found.code == KERN_SUCCESS {
-		r.found.address = uint64(off) + uint64(n)
-	}
-	e := t.newError(opRead, uint64(off), uint64(len(p)), r.found, r.err)
-	e.Written, e.Backend = uint64(n), w.backend
-	return n, e
+	return 0, err
 }
 
-// read reads one segment, up to the first byte that can't be read.
-func (t *Task) read(w way, segments []pwrite.Segment) (r result) {
-	if w.backend == ProcessVM {
-		r.place, r.err = t.vm.Read(segments)
-		return t.conclude(segments, r, procmaps.Read)
+// ReadBatch fills the segments with the bytes at their addresses, in their order,
+// up to the first byte that can't be read; then the error is that of
+// [Task.ReadAt], for that byte's segment. It does not allocate.
+func (t *Task) ReadBatch(segments []Segment) error {
+	if !t.enter() {
+		return t.closedError(opRead)
 	}
-	memory, err := t.procMem()
+	defer t.leave()
+	return t.readBatch(scope{}, segments)
+}
+
+// readBatch is the path of every read, in the stop s if there is one.
+func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
+	if isEmpty(segments) {
+		return p.emptyError(opRead, firstAddress(segments))
+	}
+	var r result
+	b := backend{vm: p.vm}
+	if s.stop != nil {
+		if r.err = s.begin(false); r.err != nil {
+			return p.transferError(opRead, b, segments, r)
+		}
+		defer s.done()
+	}
+	usesVM := p.usesProcessVM(segments)
+	if usesVM {
+		r.place, r.err = p.vm.Read(segments)
+		usesVM = !p.leavesProcessVM(r.err)
+	}
+	if usesVM {
+		r = p.verify(segments, r, procmaps.Read)
+	} else {
+		r = p.readFile(&b, segments)
+	}
+	if r.done() {
+		return nil
+	}
+	return p.transferError(opRead, b, segments, r)
+}
+
+// readFile reads through /proc/PID/mem. The file reads what the task itself can't:
+// stop at the first such byte.
+func (p *process) readFile(b *backend, segments []pwrite.Segment) (r result) {
+	if b.file, r.err = p.procMem(); r.err != nil {
+		return r
+	}
+	for i := range segments {
+		clipped := [1]pwrite.Segment{segments[i]}
+		found, err := p.checkRange(clipped[0].Address, uint64(len(clipped[0].Data)), procmaps.Read, nil)
+		if err != nil {
+			return result{err: err, place: pwrite.Position{Segment: i}}
+		}
+		if found.code != KERN_SUCCESS {
+			clipped[0].Data = clipped[0].Data[:found.address-clipped[0].Address]
+		}
+		r.place, r.err = b.file.Read(clipped[:])
+		r = p.verify(clipped[:], r, procmaps.Read)
+		if r.done() && found.code != KERN_SUCCESS {
+			r.place, r.found = pwrite.Position{Offset: len(clipped[0].Data)}, found
+		}
+		if !r.done() {
+			r.place.Segment, r.found.segment = i, i
+			return r
+		}
+	}
+	return result{place: pwrite.Position{Segment: len(segments)}}
+}
+
+// CheckRead says what [Task.ReadOverwrite] of size bytes at address would say of
+// the mappings, without reading.
+func (t *Task) CheckRead(address, size uint64) error {
+	return t.check(opRead, address, size, procmaps.Read)
+}
+
+// ReadOverwrite fills p with the bytes at address, all of them or none:
+// vm_read_overwrite. Unlike [Task.ReadAt] it checks the whole range before it
+// reads. The error is an [*Error]: KERN_INVALID_ADDRESS for a gap or a range that
+// wraps, KERN_PROTECTION_FAILURE for memory without read permission, the first in
+// address order; and the other codes of [Task.Write]. Where the memory changes
+// meanwhile, p may be filled in part.
+func (t *Task) ReadOverwrite(address uint64, p []byte) error {
+	if err := t.CheckRead(address, uint64(len(p))); err != nil {
+		return err
+	}
+	_, err := t.ReadAt(p, int64(address))
+	return err
+}
+
+// Read returns the size bytes at address: vm_read. It returns all of them, or an
+// error of [Task.ReadOverwrite]; no memory is taken for a range that can't be
+// read, and KERN_RESOURCE_SHORTAGE is the code for one that this program has no
+// memory for.
+func (t *Task) Read(address, size uint64) ([]byte, error) {
+	if err := t.CheckRead(address, size); err != nil {
+		return nil, err
+	}
+	data, err := allocate(size)
 	if err != nil {
-		r.err = err
-		return r
+		return nil, t.newError(opRead, address, size, fault{}, err)
 	}
-	// The file reads what the task itself can't: stop at the first such byte.
-	address, data := segments[0].Address, segments[0].Data
-	found, err := t.checkRange(address, uint64(len(data)), procmaps.Read, nil)
+	if _, err := t.ReadAt(data, int64(address)); err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// allocate makes size bytes, or returns ENOMEM: Go ends a program that asks for
+// more than there is.
+func allocate(size uint64) ([]byte, error) {
+	const certain = 64 << 20 // which a program that runs has
+	if size > math.MaxInt {
+		return nil, unix.ENOMEM
+	}
+	if size > certain {
+		var info unix.Sysinfo_t
+		if err := unix.Sysinfo(&info); err == nil && size > (uint64(info.Totalram)+uint64(info.Totalswap))*uint64(info.Unit) {
+			return nil, unix.ENOMEM
+		}
+		// A limit of this process, or of the kernel's overcommitment.
+		trial, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+		if err != nil {
+			return nil, unix.ENOMEM
+		}
+		unix.MunmapPtr(trial, uintptr(size))
+	}
+	return make([]byte, size), nil
+}
+
+// Copy copies size bytes inside the task, from source to destination, which may
+// overlap: vm_copy. Both ranges are checked before a byte is written. The error
+// is an [*Error] of [Task.ReadOverwrite] for the source, or of [Task.Write] for
+// the destination; Written counts the bytes of the destination from its first on.
+// An [Atomic] task is stopped for all of it.
+//
+// All bytes are read before the first is written if the task is Atomic, or if the
+// destination overlaps the source from above; that takes so much memory, or fails
+// with KERN_RESOURCE_SHORTAGE. Else they are copied a MiB at a time.
+func (t *Task) Copy(source, size, destination uint64) error {
+	if !t.enter() {
+		return t.closedError(opCopy)
+	}
+	defer t.leave()
+	if err := t.checkAccess(opCopy, source, size, procmaps.Read); err != nil {
+		return err
+	}
+	if err := t.checkAccess(opCopy, destination, size, procmaps.Write); err != nil || size == 0 {
+		return err
+	}
+	const megabyte = 1 << 20
+	chunk := min(size, megabyte)
+	overlapsFromBelow := source < destination && destination-source < size
+	stop := t.settings.atomic || t.settings.stop == StopAlways
+	if stop || overlapsFromBelow {
+		chunk = size
+	}
+	buffer, err := allocate(chunk)
 	if err != nil {
-		r.err = err
-		return r
+		return t.newError(opCopy, destination, size, fault{}, err)
 	}
-	readable := len(data)
-	if found.code != KERN_SUCCESS {
-		readable = int(found.address - address)
+	var s scope
+	if stop {
+		if s.stop, err = t.openOwn([]pwrite.Segment{{Data: buffer}}); err != nil {
+			return t.newError(opCopy, destination, size, fault{}, err)
+		}
+		defer s.leave()
 	}
-	clipped := [1]pwrite.Segment{{Address: address, Data: data[:readable]}}
-	r.place, r.err = memory.Read(clipped[:])
-	if r.err == nil && readable < len(data) {
-		r.place, r.found = pwrite.Position{Offset: readable}, found
-		return r
+	for done := uint64(0); done < size; {
+		part := buffer[:min(chunk, size-done)]
+		if err := t.readBatch(s, []pwrite.Segment{{Address: source + done, Data: part}}); err != nil {
+			return ofCopy(err, source, size, done)
+		}
+		if err := t.write(opWrite, s, []pwrite.Segment{{Address: destination + done, Data: part}}, t.settings.atomic); err != nil {
+			return ofCopy(err, destination, size, done)
+		}
+		done += uint64(len(part))
 	}
-	return t.conclude(clipped[:], r, procmaps.Read)
+	return nil
+}
+
+// ofCopy makes the error of a chunk that of the whole copy.
+func ofCopy(err error, address, size, done uint64) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	if e.Op == opRead {
+		e.Written = 0
+	}
+	e.Op, e.Address, e.Size = opCopy, address, size
+	e.Written += done
+	e.Partial = e.Written > 0 || len(e.WrittenAfterFault) > 0
+	return e
 }

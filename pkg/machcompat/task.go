@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"math"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +25,13 @@ const (
 	opTaskForPID = "task_for_pid"
 	opWrite      = "vm_write"
 	opRead       = "vm_read"
+	opCopy       = "vm_copy"
 	opRegion     = "vm_region"
+	opProtect    = "vm_protect"
+	opAllocate   = "vm_allocate"
+	opDeallocate = "vm_deallocate"
+	opSuspend    = "task_suspend"
+	opResume     = "task_resume"
 )
 
 // Task is an open hold on one process and on one address space: that which the
@@ -32,15 +39,29 @@ const (
 // another program, every call fails with KERN_INVALID_ARGUMENT; a Task never
 // goes over to a process that got the same pid.
 //
-// All methods may be called at the same time from many goroutines. Writes that
-// overlap in time and place leave either's bytes.
+// That holds unless a program and the one that follows it have their code, stack
+// and heap at the same random addresses, for which the odds are 1 in 2^44 for each
+// exec, and 1 in 2^33 for a 32-bit program. Without address space randomization
+// (setarch -R, a debugger) it holds unless a program runs itself again with the
+// same arguments and environment, erases the random bytes that the kernel gives
+// it, as programs written in Go do, and another process is in the middle of
+// a read of its memory meanwhile.
+//
+// All methods may be called at the same time from many goroutines. Of writes that
+// overlap in time and place one of the two wins, whole or in part.
 //
 // Where a call stops the target's threads (see [StopPolicy]), it is their tracer
 // for that moment: a wait for the target in this program, such as that of
 // os/exec, may take the stop for an end.
-type Task struct {
+//
+// A Task that is no longer used is closed by the garbage collector.
+type Task struct{ *process }
+
+// process is what a [Task] holds of its process.
+type process struct {
 	pid      int
 	settings settings
+	identity identity
 	maps     *procmaps.Maps
 	vm       pwrite.ProcessVM
 
@@ -53,14 +74,39 @@ type Task struct {
 		file *pwrite.ProcMem // opened when first needed
 	}
 
-	suspended suspension
-	known     inject.Known // what makes system calls in the task
+	stops stops
+	known inject.Known
 
-	// open is held for reading by each call, so that Close can't close a file,
-	// and another open get its number, under a call.
-	open   sync.RWMutex
-	closed bool
-	pidfd  int // -1 where the kernel has none
+	// users counts the owner and the calls that are under way; the last one closes
+	// the files. So Close waits for no call, and no call finds a file closed, or
+	// its number given to another file.
+	users atomic.Int64
+}
+
+// closed is set in process.users by Close.
+const closed = math.MinInt64
+
+// enter begins a call. It returns false if the Task is closed.
+func (t *Task) enter() bool {
+	if t == nil || t.process == nil {
+		return false
+	}
+	for {
+		n := t.users.Load()
+		if n < 0 {
+			return false
+		}
+		if t.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// leave ends a call.
+func (p *process) leave() {
+	if p.users.Add(-1) == closed {
+		p.release()
+	}
 }
 
 // TaskForPID takes hold of the process pid (Mach's task_for_pid). The kernel
@@ -73,77 +119,92 @@ type Task struct {
 // asked for; or with KERN_INVALID_ARGUMENT for options that contradict each
 // other.
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
-	t := &Task{pid: pid, vm: pwrite.ProcessVM{PID: pid}, pidfd: -1}
-	t.settings.stopTimeout = DefaultStopTimeout
+	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}}
+	p.stops.opening, p.stops.writable = make(chan struct{}, 1), map[uint64]*writablePage{}
+	p.settings.stopTimeout = DefaultStopTimeout
 	for _, opt := range opts {
-		opt(&t.settings)
+		opt(&p.settings)
 	}
-	if t.settings.atomic && t.settings.stop == StopNever {
+	if p.settings.atomic && p.settings.stop == StopNever {
 		return nil, &Error{Op: opTaskForPID, PID: pid, Code: KERN_INVALID_ARGUMENT, Err: errors.New("atomic writes need the target stopped, and the options forbid to stop it")}
 	}
-	if err := t.acquire(); err != nil {
-		t.release()
+	if err := p.acquire(); err != nil {
+		p.release()
 		e := &Error{Op: opTaskForPID, PID: pid, Code: KERN_FAILURE, Err: err}
-		e.explain()
+		if errors.Is(err, pwrite.ErrRefused) {
+			e.Code = KERN_NOT_SUPPORTED
+		}
+		if reason, ok := diagnose.Why(pid, err); ok {
+			e.Hint = reason.Text
+		}
 		return nil, e
 	}
+	p.users.Store(1)
+	t := &Task{p}
+	runtime.AddCleanup(t, func(p *process) { go p.close() }, p)
 	return t, nil
 }
 
-// acquire opens what t holds. The pidfd comes first: as long as it lives, the
-// pid was not given to another process, so what was opened by pid meanwhile is
-// of the same one.
-func (t *Task) acquire() (err error) {
-	if t.pid <= 0 {
+// acquire opens what p holds. A pidfd comes first: as long as its process lives,
+// the pid was not given to another one, so what was opened by pid meanwhile is of
+// the same process.
+func (p *process) acquire() error {
+	if p.pid <= 0 || p.pid > math.MaxInt32 {
 		return unix.ESRCH
 	}
-	if t.pidfd, err = unix.PidfdOpen(t.pid, 0); err != nil {
-		t.pidfd = -1
-		switch err {
-		case unix.ENOSYS, unix.EPERM: // before Linux 5.3, or refused by a seccomp filter
-		case unix.EINVAL, unix.ENOENT:
-			return fmt.Errorf("%d is a thread, not a process: %w", t.pid, err)
-		default:
-			return err
-		}
+	pidfd, err := unix.PidfdOpen(p.pid, 0)
+	switch err {
+	case nil:
+		defer unix.Close(pidfd)
+		err = confirmProc(p.pid, pidfd)
+	case unix.ENOSYS, unix.EPERM: // before Linux 5.3, or refused by a seccomp filter
+		pidfd, err = -1, confirmOwnProc()
+	case unix.EINVAL, unix.ENOENT:
+		err = fmt.Errorf("%d is a thread, not a process: %w", p.pid, err)
 	}
-	if err := t.confirmProc(); err != nil {
+	if err != nil {
 		return err
 	}
-	if t.maps, err = openMaps(t.pid, t.settings.mapSource); err != nil {
-		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && unix.Kill(t.pid, 0) == unix.ESRCH) {
+	if p.maps, err = openMaps(p.pid, p.settings.mapSource); err != nil {
+		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !processExists(p.pid)) {
 			return unix.ESRCH
 		}
 		return err
 	}
-	if err := t.tryAccess(); err != nil {
+	if err := p.identity.open(p.pid, p.maps); err != nil {
 		return err
 	}
-	return t.confirmPID()
+	if err := p.tryAccess(); err != nil {
+		return err
+	}
+	if pidfd >= 0 && unix.PidfdSendSignal(pidfd, 0, nil, 0) == unix.ESRCH {
+		return unix.ESRCH
+	}
+	return p.identity.confirm()
 }
 
-func (t *Task) release() {
-	if t.maps != nil {
-		t.maps.Close()
+func (p *process) release() {
+	if p.maps != nil {
+		p.maps.Close()
 	}
-	if t.memory.file != nil {
-		t.memory.file.Close()
+	if p.memory.file != nil {
+		p.memory.file.Close()
 	}
-	if t.pidfd >= 0 {
-		unix.Close(t.pidfd)
-	}
+	p.identity.close()
 }
 
 var errNoProc = errors.New("no /proc is mounted, or it is of another pid namespace")
 
+func processExists(pid int) bool {
+	err := unix.Kill(pid, 0)
+	return err == nil || err == unix.EPERM
+}
+
 // confirmProc makes sure that /proc and the system calls mean the same process
 // by the same number: in a container with the host's /proc they do not, and the
 // mappings of one process would be checked before a write into another.
-func (t *Task) confirmProc() error {
-	if t.pidfd < 0 {
-		return confirmOwnProc()
-	}
-	file, err := linux.Open("/proc/self/fdinfo/"+strconv.Itoa(t.pidfd), unix.O_RDONLY)
+func confirmProc(pid, pidfd int) error {
+	file, err := linux.Open("/proc/self/fdinfo/"+strconv.Itoa(pidfd), unix.O_RDONLY)
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%w: %w", errNoProc, err)
 	}
@@ -158,7 +219,7 @@ func (t *Task) confirmProc() error {
 	for line := range strings.Lines(string(info)) {
 		if value, ok := strings.CutPrefix(line, "Pid:"); ok {
 			switch shown, _ := strconv.Atoi(strings.TrimSpace(value)); shown {
-			case t.pid:
+			case pid:
 				return nil
 			case -1:
 				return unix.ESRCH
@@ -166,7 +227,7 @@ func (t *Task) confirmProc() error {
 			return diagnose.ErrForeignProc
 		}
 	}
-	return nil // before Linux 5.4 the line may lack; the pid is confirmed by confirmPID
+	return nil // before Linux 5.4 the line may lack; the pid is confirmed by acquire
 }
 
 // confirmOwnProc does so where the kernel has no pidfd, by this process alone.
@@ -183,96 +244,138 @@ func confirmOwnProc() error {
 
 // tryAccess asks for the right to change the process with a call that can't
 // change it: a read of a page that no process has.
-func (t *Task) tryAccess() error {
-	if t.settings.backend != ProcMem {
+func (p *process) tryAccess() error {
+	if p.settings.backend != ProcMem {
 		var b [1]byte
-		_, err := t.vm.Read([]pwrite.Segment{{Address: 0, Data: b[:]}})
+		_, err := p.vm.Read([]pwrite.Segment{{Address: 0, Data: b[:]}})
 		switch {
 		case err == nil || errors.Is(err, unix.EFAULT):
 			return nil
-		case !processVMRefused(err) && (t.settings.backend == ProcessVM || !t.missesThread(err)):
-			return errnoOf(err)
-		case t.settings.backend == ProcessVM:
+		case p.settings.backend == ProcessVM && errors.Is(err, pwrite.ErrRefused):
 			return err
+		case !p.leavesProcessVM(err):
+			return errnoOf(err)
 		}
-		t.vmRefused.Store(true)
 	}
-	_, err := t.procMem()
+	_, err := p.procMem()
 	return err
 }
 
-// confirmPID makes sure that the pid still means the process that is held.
-func (t *Task) confirmPID() error {
-	if t.pidfd >= 0 {
-		if err := unix.PidfdSendSignal(t.pidfd, 0, nil, 0); err == unix.ESRCH {
-			return err
-		}
-	}
-	return t.maps.Alive()
-}
-
 // procMem returns the process's memory as a file, opened once.
-func (t *Task) procMem() (*pwrite.ProcMem, error) {
-	t.memory.Lock()
-	defer t.memory.Unlock()
-	if t.memory.file != nil {
-		return t.memory.file, nil
+func (p *process) procMem() (*pwrite.ProcMem, error) {
+	p.memory.Lock()
+	defer p.memory.Unlock()
+	if p.memory.file != nil {
+		return p.memory.file, nil
 	}
-	file, err := openMemory(t.pid)
+	file, err := openMemory(p.pid)
 	if err != nil {
 		return nil, err
 	}
-	// The mappings still live, so the process has not run another program, and
-	// what was opened by pid is the memory that they describe.
-	if err := t.confirmPID(); err != nil {
+	// The process still runs the same program, and so it did when the file was
+	// opened by pid.
+	if err := p.identity.confirm(); err != nil {
 		file.Close()
 		return nil, err
 	}
-	t.memory.file = file
+	p.memory.file = file
 	return file, nil
 }
 
+// A process lives on when its first thread ends before the others. The kernel
+// then finds no memory by the process's number: not in /proc/PID, and not for
+// process_vm_writev. It does by the number of a thread that lives.
+
+// throughThread opens a file of /proc/PID, and if the first thread has ended,
+// that of another thread. A thread that is listed before and after is the same
+// one: its number was not given to another process meanwhile.
+func throughThread[T io.Closer](pid int, open func(id int) (T, error)) (T, error) {
+	file, err := open(pid)
+	if !errors.Is(err, unix.ESRCH) {
+		return file, err
+	}
+	directory := "/proc/" + strconv.Itoa(pid) + "/task/"
+	entries, _ := os.ReadDir(directory)
+	for _, entry := range entries {
+		tid, convErr := strconv.Atoi(entry.Name())
+		if convErr != nil || tid == pid {
+			continue
+		}
+		other, openErr := open(tid)
+		if openErr != nil {
+			continue // it has ended too
+		}
+		if _, statErr := os.Stat(directory + entry.Name()); statErr == nil {
+			return other, nil
+		}
+		other.Close()
+	}
+	return file, err
+}
+
+func openMaps(pid int, source procmaps.Source) (*procmaps.Maps, error) {
+	return throughThread(pid, func(id int) (*procmaps.Maps, error) {
+		return procmaps.Open(id, procmaps.WithSource(source))
+	})
+}
+
+func openMemory(pid int) (*pwrite.ProcMem, error) {
+	return throughThread(pid, func(id int) (*pwrite.ProcMem, error) {
+		file, err := pwrite.OpenProcMem(id)
+		if err != nil {
+			return nil, err
+		}
+		// Some kernels open the file of a thread that has ended, with no memory
+		// behind it.
+		var b [1]byte
+		if _, err := file.Read([]pwrite.Segment{{Address: 0, Data: b[:]}}); errors.Is(err, pwrite.ErrGone) {
+			file.Close()
+			return nil, err
+		}
+		return file, nil
+	})
+}
+
 // PID returns the process id that t was made with.
-func (t *Task) PID() int { return t.pid }
+func (t *Task) PID() int {
+	if t.process == nil {
+		return 0
+	}
+	return t.pid
+}
 
 // Backend returns the backend that a write goes through now: [ProcessVM] or
 // [ProcMem].
-func (t *Task) Backend() Backend { return t.chooseWay().backend }
+func (t *Task) Backend() Backend {
+	if t.process != nil && !t.usesProcessVM(nil) {
+		return ProcMem
+	}
+	return ProcessVM
+}
 
-// Close lets go of the process, after the calls that are under way. A second
-// Close returns an error that wraps [ErrClosed].
+// Close lets go of the process. Calls that are under way come to their end, and
+// Close does not wait for them; later ones fail with an error that wraps
+// [ErrClosed], and so does a second Close.
 func (t *Task) Close() error {
-	t.open.Lock()
-	defer t.open.Unlock()
-	if t.closed {
+	if t.process == nil || !t.process.close() {
 		return ErrClosed
 	}
-	t.closed = true
-	t.suspended.Lock()
-	t.suspended.end()
-	t.suspended.Unlock()
-	t.release()
 	return nil
 }
 
-// Regions yields the mappings of the task in address order, and stops after an
-// error, which is an [*Error]: KERN_INVALID_ARGUMENT when the task is gone,
-// KERN_FAILURE when the mappings can't be read.
-func (t *Task) Regions() iter.Seq2[procmaps.Mapping, error] {
-	return func(yield func(procmaps.Mapping, error) bool) {
-		t.open.RLock()
-		defer t.open.RUnlock()
-		if t.closed {
-			yield(procmaps.Mapping{}, &Error{Op: opRegion, PID: t.pid, Code: KERN_INVALID_ARGUMENT, Err: ErrClosed})
-			return
+// close does so, once.
+func (p *process) close() bool {
+	for {
+		n := p.users.Load()
+		if n < 0 {
+			return false
 		}
-		for mapping, err := range t.maps.All() {
-			if err != nil {
-				err = &Error{Op: opRegion, PID: t.pid, Address: mapping.Start, Code: codeOfErrno(err), Err: err}
-			}
-			if !yield(mapping, err) {
-				return
-			}
+		if p.users.CompareAndSwap(n, n+closed) {
+			break
 		}
 	}
+	for p.resume() {
+	}
+	p.leave()
+	return true
 }

@@ -2,10 +2,15 @@ package machcompat
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"os"
+	"runtime"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
+	"golang.org/x/sys/unix"
 )
 
 // Segment is one run of bytes at one address: Address and Data.
@@ -21,56 +26,25 @@ type Extent = pwrite.Extent
 //   - KERN_INVALID_ADDRESS: some of the range is not mapped, or it wraps;
 //   - KERN_PROTECTION_FAILURE: some of it is mapped without write permission;
 //   - KERN_INVALID_ARGUMENT: the task has ended, or has run another program;
-//   - KERN_MEMORY_ERROR: the map allows the write, but the page cannot be faulted in
-//     (beyond the end of its file, a guard region, secret memory);
+//   - KERN_MEMORY_ERROR: the map allows the write, but the page cannot be faulted
+//     in (beyond the end of its file, a guard region, secret memory);
 //   - KERN_RESOURCE_SHORTAGE: no memory for a page;
 //   - KERN_NOT_SUPPORTED: the kernel or a sandbox allows no backend;
-//   - KERN_FAILURE: the permission was taken away, or anything else, with errno.
+//   - KERN_FAILURE: the permission was taken away; data itself cannot be read,
+//     as a mapping of a file that has become shorter ([pwrite.ErrLocalFault],
+//     EFAULT); or anything else, with errno.
 //
 // Several threads write 16 MiB and more, as many as Go runs at a time
 // (GOMAXPROCS), up to 8. If the memory changes between the check and the write,
 // Written counts the bytes before the first that is missing, and
-// WrittenAfterFault names those that arrived after it.
+// WrittenAfterFault names those that arrived behind it.
 //
 // Of several offences the first in address order decides. After the first two
 // nothing was written. Writing nothing succeeds at any address while the task
 // lives. Write does not allocate.
 func (t *Task) Write(address uint64, data []byte) error {
 	segments := [1]pwrite.Segment{{Address: address, Data: data}}
-	if w := t.chooseWay(); w == (way{backend: ProcessVM}) && inOnePage(address, len(data)) && !processVMLeavesStaleCode {
-		if done, err := t.writeInPage(w, segments[:]); done {
-			return err
-		}
-	}
-	return t.write(segments[:])
-}
-
-// writeInPage is the whole path for bytes of one page, in a running task: the
-// address space still lives, write, it lived on. The kernel checks the protection
-// of the page in the write itself and writes such bytes all or not at all, so
-// there is nothing to be checked before, and whatever else it meets it leaves,
-// undone, to the general path.
-func (t *Task) writeInPage(w way, segments []pwrite.Segment) (done bool, err error) {
-	t.open.RLock()
-	defer t.open.RUnlock()
-	if t.closed || t.maps.Alive() != nil {
-		return false, nil
-	}
-	address, data := segments[0].Address, segments[0].Data
-	if n, err := t.vm.WriteOnce(address, data); err != nil || n < len(data) {
-		return false, nil
-	}
-	if err := t.maps.Alive(); err != nil {
-		return true, t.writeError(w, segments, result{err: err, gone: true})
-	}
-	return true, nil
-}
-
-// inOnePage reports whether there are bytes and all lie in one page, so that one
-// mapping and one protection decide about them.
-func inOnePage(address uint64, size int) bool {
-	page := uint64(os.Getpagesize())
-	return size > 0 && address&(page-1)+uint64(size) <= page && !rangeWraps(address, uint64(size))
+	return t.WriteBatch(segments[:])
 }
 
 // WriteBatch writes all segments or none: it checks every one before it writes
@@ -79,7 +53,13 @@ func inOnePage(address uint64, size int) bool {
 // memory changes between the check and the write, what was written before the
 // failure stays, and the error says which bytes that is, unless the task is
 // [Atomic].
-func (t *Task) WriteBatch(segments []Segment) error { return t.write(segments) }
+func (t *Task) WriteBatch(segments []Segment) error {
+	if !t.enter() {
+		return t.closedError(opWrite)
+	}
+	defer t.leave()
+	return t.write(opWrite, scope{}, segments, t.settings.atomic)
+}
 
 // WriteAt writes p at address off: [io.WriterAt]. It returns how many bytes
 // were written, and the error of [Task.Write] when that is not all.
@@ -100,26 +80,269 @@ func (t *Task) Check(address, size uint64) error {
 	return t.check(opWrite, address, size, procmaps.Write)
 }
 
-// write is the path of every write.
-func (t *Task) write(segments []pwrite.Segment) error {
-	t.open.RLock()
-	defer t.open.RUnlock()
-	if t.closed {
-		return t.closedError(opWrite)
-	}
+// write is the path of every write: plan, check, transfer, verify. s is the stop
+// that it is made in.
+func (p *process) write(op string, s scope, segments []pwrite.Segment, atomic bool) error {
 	if isEmpty(segments) {
-		return t.aliveError(opWrite, firstAddress(segments))
+		return p.emptyError(op, firstAddress(segments))
 	}
-	way := t.wayFor(segments)
-	result := t.attempt(way, segments)
-	if next, ok := t.otherWay(way, result); ok {
-		way = next
-		result = t.attempt(way, segments)
+	plan, r := p.plan(segments, atomic)
+	if r.done() {
+		r = p.attempt(plan, s, segments)
 	}
-	if result.done() {
+	if p.needsFile(plan, r) {
+		if plan, r = p.planFile(atomic); r.done() {
+			r = p.attempt(plan, s, segments)
+		}
+	}
+	if r.done() {
 		return nil
 	}
-	return t.writeError(way, segments, result)
+	return p.transferError(op, plan.backend, segments, r)
+}
+
+// backend is what bytes go through.
+type backend struct {
+	vm   pwrite.ProcessVM // finds the process by pid; the kernel checks protection
+	file *pwrite.ProcMem  // bound to the address space; ignores protection. nil: vm
+}
+
+// write calls each by its own type, because what passes through an interface is
+// moved to the heap.
+func (b backend) write(segments []pwrite.Segment) (pwrite.Position, error) {
+	if b.file != nil {
+		return b.file.Write(segments)
+	}
+	return b.vm.Write(segments)
+}
+
+func (b backend) read(segments []pwrite.Segment) (pwrite.Position, error) {
+	if b.file != nil {
+		return b.file.Read(segments)
+	}
+	return b.vm.Read(segments)
+}
+
+func (b backend) name() Backend {
+	if b.file != nil {
+		return ProcMem
+	}
+	return ProcessVM
+}
+
+// writePlan is how a write is made.
+type writePlan struct {
+	backend backend
+	stop    bool // with the target's threads stopped
+	atomic  bool // and what was written is put back if not all can be
+	// inPage is set for bytes of one page, in a running task. The kernel checks
+	// the protection of the page in the write itself and writes such bytes all or
+	// not at all, so there is nothing to be checked before.
+	inPage bool
+}
+
+// plan applies the options.
+func (p *process) plan(segments []pwrite.Segment, atomic bool) (writePlan, result) {
+	if !p.usesProcessVM(segments) {
+		return p.planFile(atomic)
+	}
+	stop := atomic || p.settings.stop == StopAlways
+	return writePlan{
+		backend: backend{vm: p.vm}, stop: stop, atomic: atomic,
+		inPage: !stop && len(segments) == 1 && inOnePage(&segments[0]) && !processVMLeavesStaleCode,
+	}, result{}
+}
+
+// usesProcessVM reports whether process_vm_writev is to write the segments: not
+// one of which a word of this machine can't hold every address.
+func (p *process) usesProcessVM(segments []pwrite.Segment) bool {
+	if p.settings.backend != Auto || p.vmRefused.Load() {
+		return p.settings.backend == ProcessVM
+	}
+	for i := range segments {
+		if segments[i].Address+uint64(len(segments[i].Data)) > math.MaxUint {
+			return false
+		}
+	}
+	return true
+}
+
+// planFile is plan through /proc/PID/mem. The target is stopped for it, unless
+// the kernel makes that file keep to the protection.
+func (p *process) planFile(atomic bool) (writePlan, result) {
+	file, err := p.procMem()
+	stop := atomic || p.settings.stop == StopAlways ||
+		(p.settings.stop == StopAuto && (memIgnoresProtection() || tracedByUs(p.pid)))
+	return writePlan{backend: backend{file: file}, stop: stop, atomic: atomic}, result{err: err}
+}
+
+// processVMLeavesStaleCode is true where process_vm_writev does not synchronise
+// the instruction cache with what it wrote, and /proc/PID/mem does.
+var processVMLeavesStaleCode = runtime.GOARCH != "amd64" && runtime.GOARCH != "386"
+
+// errStaleCode means that code must be written through /proc/PID/mem.
+var errStaleCode = errors.New("process_vm_writev leaves stale code in the instruction cache")
+
+// needsFile reports whether the write is to be made again through /proc/PID/mem,
+// because process_vm_writev is refused here, not fit for code, or does not find
+// the task.
+func (p *process) needsFile(plan writePlan, r result) bool {
+	return plan.backend.file == nil && r.place == (pwrite.Position{}) && (r.err == errStaleCode || p.leavesProcessVM(r.err))
+}
+
+// leavesProcessVM reports whether err means that process_vm_writev is of no use
+// for this task, so that it goes through /proc/PID/mem from now on.
+func (p *process) leavesProcessVM(err error) bool {
+	leaves := p.settings.backend == Auto && (errors.Is(err, pwrite.ErrRefused) ||
+		(errors.Is(err, pwrite.ErrNotFound) && p.identity.confirm() == nil)) // its first thread has ended
+	if leaves {
+		p.vmRefused.Store(true)
+	}
+	return leaves
+}
+
+// tracedByUs reports whether a thread of this program traces pid.
+func tracedByUs(pid int) bool {
+	tracer := procstatus.TracerOf(pid)
+	if tracer == 0 {
+		return false
+	}
+	_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tracer))
+	return err == nil
+}
+
+// result is how far an attempt to write or read came.
+type result struct {
+	found      fault           // what the check found
+	place      pwrite.Position // of the first byte that was not moved
+	afterFault []pwrite.Extent // what was written behind it all the same
+	err        error           // what ended the attempt before or behind the check
+	gone       bool            // all was moved, but the address space ended meanwhile
+}
+
+func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCESS }
+
+// attempt checks, writes and verifies as planned.
+func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r result) {
+	if s.stop == nil && plan.stop {
+		if s.stop, r.err = p.openOwn(segments); r.err != nil {
+			return r
+		}
+		defer s.leave()
+	}
+	if s.stop != nil {
+		if r.err = s.begin(plan.backend.file != nil); r.err != nil {
+			return r
+		}
+		defer s.done()
+	} else if r.err = p.identity.confirmRecent(); r.err != nil {
+		return r
+	}
+	if !plan.inPage {
+		if r.found, r.err = p.checkSegments(segments, procmaps.Write); !r.done() {
+			return r
+		}
+		if r.found.executable && processVMLeavesStaleCode && plan.backend.file == nil && p.settings.backend == Auto {
+			r.err = errStaleCode
+			return r
+		}
+	}
+	if plan.atomic {
+		return p.writeOrRestore(plan.backend, s, segments)
+	}
+	r.place, r.err = plan.backend.write(segments)
+	return p.verify(segments, r, procmaps.Write)
+}
+
+// verify explains what is missing after a transfer, or confirms one that is whole:
+// process_vm_writev names its target by pid, so if the process runs another
+// program now, that may have received the bytes. (/proc/PID/mem stays with its
+// address space, but a write there must not be called a success either when the
+// task is no more.)
+func (p *process) verify(segments []pwrite.Segment, r result, want procmaps.Perms) result {
+	if r.err == nil {
+		r.err = p.identity.confirm()
+		r.gone = r.err != nil
+		return r
+	}
+	if e, ok := errors.AsType[*pwrite.TransferError](r.err); ok {
+		r.afterFault = e.WrittenAfterFault
+	}
+	if !isPageFault(r.err) {
+		return r
+	}
+	r.err = errnoOf(r.err)
+	segment := &segments[r.place.Segment]
+	missing := segment.Address + uint64(r.place.Offset)
+	found, err := p.checkRange(missing, uint64(len(segment.Data)-r.place.Offset), want, nil)
+	switch {
+	case err != nil:
+		r.err = err
+	case found.code != KERN_SUCCESS && found.address == missing:
+		r.found = found
+	default:
+		r.found = fault{code: KERN_MEMORY_ERROR, address: missing}
+	}
+	r.found.segment = r.place.Segment
+	return r
+}
+
+// writeOrRestore writes while the target is stopped, and puts back what was
+// written when some of it can't be.
+func (p *process) writeOrRestore(b backend, s scope, segments []pwrite.Segment) (r result) {
+	before := make([]pwrite.Segment, len(segments))
+	for i, segment := range segments {
+		before[i] = pwrite.Segment{Address: segment.Address, Data: make([]byte, len(segment.Data))}
+	}
+	raw, err := p.rawMemory()
+	if err == nil {
+		r.place, err = raw.read(before)
+	}
+	if err != nil {
+		r.err = err
+		r = p.verify(segments, r, procmaps.Write)
+		r.place = pwrite.Position{}
+		return r
+	}
+	r.place, r.err = b.write(segments)
+	r = p.verify(segments, r, procmaps.Write)
+	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.afterFault) == 0) {
+		return r
+	}
+	if s.hasExpired() != nil {
+		r.err = fmt.Errorf("%w, and what was written stays, because the process could not be kept stopped for so long", r.err)
+		return r
+	}
+	if _, err := b.write(written(before, r)); err != nil {
+		r.err = fmt.Errorf("%w, and what was written could not be put back: %w", r.err, err)
+		return r
+	}
+	r.place, r.afterFault = pwrite.Position{}, nil
+	return r
+}
+
+// rawMemory reads and writes whatever the protection, where the file can be opened
+// for that: that of another user can't with CAP_SYS_PTRACE alone.
+func (p *process) rawMemory() (backend, error) {
+	file, err := p.procMem()
+	if errors.Is(err, unix.EACCES) && p.settings.backend != ProcMem {
+		err = nil
+	}
+	return backend{vm: p.vm, file: file}, err
+}
+
+// written returns the parts of the segments that an attempt has written.
+func written(segments []pwrite.Segment, r result) []pwrite.Segment {
+	if r.place.Segment == len(segments) {
+		return segments
+	}
+	last := segments[r.place.Segment]
+	parts := append(segments[:r.place.Segment:r.place.Segment], pwrite.Segment{Address: last.Address, Data: last.Data[:r.place.Offset]})
+	for _, extent := range r.afterFault {
+		at := extent.Address - last.Address
+		parts = append(parts, pwrite.Segment{Address: extent.Address, Data: last.Data[at : at+extent.Size]})
+	}
+	return parts
 }
 
 func firstAddress(segments []pwrite.Segment) uint64 {
@@ -136,4 +359,11 @@ func isEmpty(segments []pwrite.Segment) bool {
 		}
 	}
 	return true
+}
+
+// inOnePage reports whether there are bytes and all lie in one page, so that one
+// mapping and one protection decide about them.
+func inOnePage(s *pwrite.Segment) bool {
+	page, size := uint64(os.Getpagesize()), uint64(len(s.Data))
+	return size > 0 && s.Address&(page-1)+size <= page && !rangeWraps(s.Address, size)
 }

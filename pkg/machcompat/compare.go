@@ -1,0 +1,129 @@
+package machcompat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+)
+
+// Change is a place of a task, what it must hold, and what it is to hold: see
+// [Task.CompareAndWrite].
+type Change struct {
+	Address uint64
+	Old     []byte // what must be there; nothing is compared if it is empty
+	Mask    []byte // as long as Old: the bits of it that count; nil for all
+	New     []byte // what is written; nothing is written if it is empty
+	// Unprotect makes private memory that the task may not write writable for
+	// the write, as [Task.WithWritable] does.
+	Unprotect bool
+}
+
+// ErrMismatch is what the error of [Task.CompareAndWrite] wraps when a place holds
+// other bytes than expected.
+var ErrMismatch = errors.New("other bytes are there than expected")
+
+// Mismatch is a place that holds other bytes than expected.
+type Mismatch struct {
+	Change  int    // the index of the [Change]
+	Address uint64 // its address
+	Found   []byte // what is there, as long as its Old
+}
+
+// MismatchError is every place that holds other bytes than expected. It wraps
+// [ErrMismatch].
+type MismatchError struct{ Mismatches []Mismatch }
+
+// Error names the first place and what it holds.
+func (e *MismatchError) Error() string {
+	const shown = 16
+	first := e.Mismatches[0]
+	text := fmt.Sprintf("%v: % x at %#x", ErrMismatch, first.Found[:min(len(first.Found), shown)], first.Address)
+	if len(first.Found) > shown {
+		text += " and so on"
+	}
+	if more := len(e.Mismatches) - 1; more > 0 {
+		text += fmt.Sprintf(", and at %d other places", more)
+	}
+	return text
+}
+
+// Unwrap returns [ErrMismatch].
+func (e *MismatchError) Unwrap() error { return ErrMismatch }
+
+// CompareAndWrite compares the old bytes of all changes, and if all are as expected
+// writes the new ones, in their order, in one stop of the task (see
+// [Task.Stopped]); or changes nothing. What was written is put back if not all can
+// be.
+//
+// The error is an [*Error]. With KERN_FAILURE it may wrap a [*MismatchError], and
+// so [ErrMismatch], which tells of every place that differs. Else it is that of
+// [Task.ReadBatch], [Task.WriteBatch], [Task.WithWritable] or [Task.Stopped].
+// KERN_INVALID_ARGUMENT is also the code for a Mask that is not as long as Old.
+func (t *Task) CompareAndWrite(ctx context.Context, changes []Change) error {
+	return t.Stopped(ctx, func(s *Stopped) error { return s.CompareAndWrite(changes) })
+}
+
+// CompareAndWrite is [Task.CompareAndWrite].
+func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
+	p := s.process
+	scope := scope{stop: s.stop}
+	if err := scope.begin(false); err != nil {
+		return p.newError(opWrite, 0, 0, fault{}, err)
+	}
+	defer scope.done()
+	scope.alone = true
+	var old, new []pwrite.Segment
+	var places []int // of which change each old one is
+	for i, c := range changes {
+		if c.Mask != nil && len(c.Mask) != len(c.Old) {
+			return p.newError(opWrite, c.Address, uint64(len(c.New)), fault{code: KERN_INVALID_ARGUMENT, segment: i}, fmt.Errorf("the mask of change %d has %d bytes, and there are %d to compare", i, len(c.Mask), len(c.Old)))
+		}
+		if len(c.Old) > 0 {
+			old = append(old, pwrite.Segment{Address: c.Address, Data: make([]byte, len(c.Old))})
+			places = append(places, i)
+		}
+		new = append(new, pwrite.Segment{Address: c.Address, Data: c.New})
+	}
+	if err := p.readBatch(scope, old); err != nil {
+		return err
+	}
+	mismatch := &MismatchError{}
+	for i, found := range old {
+		if c := changes[places[i]]; !matches(found.Data, c.Old, c.Mask) {
+			mismatch.Mismatches = append(mismatch.Mismatches, Mismatch{places[i], c.Address, found.Data})
+		}
+	}
+	if len(mismatch.Mismatches) > 0 {
+		first := mismatch.Mismatches[0]
+		e := p.newError(opWrite, first.Address, uint64(len(changes[first.Change].New)), fault{code: KERN_FAILURE, address: first.Address}, mismatch)
+		e.Segment = first.Change
+		return e
+	}
+	for _, c := range changes {
+		if !c.Unprotect || len(c.New) == 0 {
+			continue
+		}
+		restore, unprotectErr := p.unprotect(scope, c.Address, uint64(len(c.New)))
+		if unprotectErr != nil {
+			return unprotectErr
+		}
+		defer func() { err = errors.Join(err, restore()) }()
+	}
+	return p.write(opWrite, scope, new, true)
+}
+
+// matches reports whether the bytes that count are as expected.
+func matches(found, old, mask []byte) bool {
+	for i := range old {
+		difference := found[i] ^ old[i]
+		if mask != nil {
+			difference &= mask[i]
+		}
+		if difference != 0 {
+			return false
+		}
+	}
+	return true
+}
