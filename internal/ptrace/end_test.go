@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"testing"
@@ -183,4 +184,52 @@ func TestStopOfAVforkParentTimesOut(t *testing.T) {
 	})
 	mustStop(t, target.PID).Resume()
 	testtarget.WantRunning(t, target)
+}
+
+// A process that is killed while it is stopped is its parent's to wait for, at once.
+func TestKillDuringTheStopIsSeenByTheParent(t *testing.T) {
+	within := func(t *testing.T, what string, f func()) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f()
+		}()
+		select {
+		case <-done:
+		case <-time.After(testtarget.Patience):
+			t.Fatalf("waited %v for %s", testtarget.Patience, what)
+		}
+	}
+	kill := func(t *testing.T, session *Session, waited func()) {
+		t.Helper()
+		testtarget.Send(t, session.PID(), unix.SIGKILL)
+		within(t, "the parent's wait to return", waited)
+		testtarget.WaitFor(t, "the session to end", func() bool { return errors.Is(session.Do(func() {}), unix.ESRCH) })
+		session.Resume()
+	}
+	t.Run("this program is the parent", func(t *testing.T) {
+		target := testtarget.Start(t)
+		target.Do("threads 5")
+		kill(t, mustStop(t, target.PID), target.End)
+	})
+	t.Run("this program is the parent of one thread", func(t *testing.T) {
+		cat := testtarget.StartProcess(t, exec.Command("cat"))
+		kill(t, mustStop(t, cat.PID), cat.End)
+	})
+	t.Run("another process is the parent", func(t *testing.T) {
+		testtarget.Need(t, "tracing")
+		const parent = `exec 3<&0 2>/dev/null; "$0" <&3 >/dev/null & echo $!; wait $!; echo $?`
+		shell := testtarget.StartProcess(t, exec.Command("sh", "-c", parent, testtarget.Build(t, "")))
+		pid, err := strconv.Atoi(shell.Line())
+		if err != nil {
+			t.Fatal(err)
+		}
+		testtarget.WaitFor(t, "the target's own threads", func() bool { return len(testtarget.Tasks(t, pid)) > 2 })
+		var status string
+		kill(t, mustStop(t, pid), func() { status, _ = shell.ReadLine() })
+		if status != "137" { // 128 and SIGKILL
+			t.Errorf("the parent waits for status %q; want 137", status)
+		}
+	})
 }

@@ -167,20 +167,29 @@ func (s *Session) trace(ctx context.Context, stopped chan<- error) {
 	}
 }
 
-// serve does what the session is asked for, until it ends.
+// serve does what the session is asked for, until it ends or the process is killed:
+// as long as we trace what is left of that, its parent can't wait for it.
 func (s *Session) serve() {
+	look := time.NewTicker(50 * time.Millisecond) // nobody tells
+	defer look.Stop()
 	for {
 		select {
 		case request := <-s.requests:
 			request()
 		case <-s.resume:
 			return
+		case <-look.C:
+			for tid := range s.threads {
+				if _, err := unix.PtraceGetEventMsg(tid); err == unix.ESRCH && isDead(s.pid, tid) {
+					return
+				}
+			}
 		}
 	}
 }
 
-// Do runs f on the thread that traces, on which alone ptrace(2) works. It fails
-// when the session has ended.
+// Do runs f on the thread that traces, on which alone ptrace(2) works. The error
+// wraps ESRCH when the session has ended, which it does when the process is killed.
 func (s *Session) Do(f func()) error {
 	if s.adopted {
 		f()
