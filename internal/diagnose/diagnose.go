@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/procfs"
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -71,7 +72,7 @@ type Reason struct {
 // Why says which rule refused the process pid when the kernel answered err; false
 // when there is nothing to say.
 func Why(pid int, err error) (Reason, bool) {
-	if lack := linux.ReadyPoller(); lack != nil {
+	if lack := poller.Ready(); lack != nil {
 		err = lack // no file can be opened to look for the reason
 	}
 	r := Reason{PID: pid}

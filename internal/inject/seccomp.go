@@ -3,6 +3,7 @@ package inject
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
@@ -16,8 +17,6 @@ const (
 	seccompAllow      = 0x7fff0000
 	seccompLog        = 0x7ffc0000
 	seccompActionMask = 0xffff0000
-
-	longestFilter = 4096 // BPF_MAXINSNS of linux/bpf_common.h
 )
 
 // readFilters reads the seccomp filters of the thread, which stay what they are
@@ -35,15 +34,16 @@ func (t *thread) readFilters() error {
 	case status.Seccomp != seccompModeFilter:
 		return fmt.Errorf("%w: strict mode", ErrSeccomp)
 	}
+	var program [unix.BPF_MAXINSNS]unix.SockFilter
 	for {
-		program, err := linux.PtraceSeccompFilter(t.tid, len(t.filters))
+		n, err := linux.PtraceSeccompFilter(t.tid, len(t.filters), &program)
 		if err == unix.ENOENT && len(t.filters) > 0 {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%w, and can't be read to see whether it does: %w", ErrSeccomp, err)
 		}
-		t.filters = append(t.filters, program)
+		t.filters = append(t.filters, slices.Clone(program[:n]))
 	}
 }
 
@@ -122,7 +122,7 @@ func (m *filterMachine) jump(in unix.SockFilter) int {
 	holds := false
 	switch in.Code & 0xf0 {
 	case unix.BPF_JA:
-		return int(min(in.K, longestFilter)) // beyond the end all are alike
+		return int(min(in.K, unix.BPF_MAXINSNS)) // beyond the end all are alike
 	case unix.BPF_JEQ:
 		holds = m.a == operand
 	case unix.BPF_JGT:

@@ -57,26 +57,15 @@ func QueryProcmap(fd int, q *ProcmapQuery, name []byte) error {
 	q.VMANameSize = uint32(len(name))
 	q.vmaNameAddr = 0
 	q.BuildIDSize, q.buildIDAddr = 0, 0
-	if len(name) > 0 {
-		return queryNamed(fd, q, name)
-	}
-	return ioctl(fd, PROCMAP_QUERY, unsafe.Pointer(q))
-}
-
-// queryNamed pins name because the kernel reads its address from a struct
-// field, where neither the compiler nor the collector sees a pointer.
-func queryNamed(fd int, q *ProcmapQuery, name []byte) error {
+	// The kernel reads the address of name from a field, where neither the compiler
+	// nor the collector sees a pointer.
 	var pinner runtime.Pinner
-	pinner.Pin(&name[0])
 	defer pinner.Unpin()
-	q.vmaNameAddr = uint64(uintptr(unsafe.Pointer(&name[0])))
-	err := ioctl(fd, PROCMAP_QUERY, unsafe.Pointer(q))
-	q.vmaNameAddr = 0
-	return err
-}
-
-func ioctl(fd int, request uintptr, argument unsafe.Pointer) error {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(argument))
+	if len(name) > 0 {
+		pinner.Pin(&name[0])
+		q.vmaNameAddr = uint64(AddressOf(name))
+	}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), PROCMAP_QUERY, uintptr(unsafe.Pointer(q)))
 	if errno != 0 {
 		return errno
 	}

@@ -39,18 +39,13 @@ func PtraceSetSigmask(tid int, mask uint64) error {
 	return err
 }
 
-// PtraceSeccompFilter returns the program of a seccomp filter of tid, counted
-// from the one that was installed last: PTRACE_SECCOMP_GET_FILTER. The error is
-// ENOENT past the first one, EACCES without CAP_SYS_ADMIN or when the caller is
-// itself under a filter, EINVAL when the kernel can't show them.
-func PtraceSeccompFilter(tid, index int) ([]unix.SockFilter, error) {
-	count, err := ptracePointer(ptraceSeccompGet, tid, uintptr(index), nil)
-	if err != nil {
-		return nil, err
-	}
-	program := make([]unix.SockFilter, max(count, 1))
-	_, err = ptracePointer(ptraceSeccompGet, tid, uintptr(index), unsafe.Pointer(&program[0]))
-	return program[:count], err
+// PtraceSeccompFilter reads the program of a seccomp filter of tid, counted from
+// the one that was installed last, and returns its length:
+// PTRACE_SECCOMP_GET_FILTER. The error is ENOENT past the first one, EACCES without
+// CAP_SYS_ADMIN or when the caller is itself under a filter, EINVAL when the kernel
+// can't show them.
+func PtraceSeccompFilter(tid, index int, program *[unix.BPF_MAXINSNS]unix.SockFilter) (int, error) {
+	return ptracePointer(ptraceSeccompGet, tid, uintptr(index), unsafe.Pointer(program))
 }
 
 // rseqConfiguration is struct ptrace_rseq_configuration of linux/ptrace.h.

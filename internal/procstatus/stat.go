@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +35,7 @@ const StatSize = 2048
 // ReadStat reads the stat of a thread of a process. The error wraps ENOENT or
 // ESRCH when there is none.
 func ReadStat(pid, tid int) (Stat, error) {
-	file, err := linux.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/stat", unix.O_RDONLY)
+	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/stat", unix.O_RDONLY)
 	if err != nil {
 		return Stat{}, err
 	}

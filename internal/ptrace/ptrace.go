@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,7 +86,7 @@ type thread struct {
 // can return early while the process is stopped, because the kernel reports
 // the stop to it.
 func Stop(ctx context.Context, pid int) (*Session, error) {
-	if err := linux.ReadyPoller(); err != nil {
+	if err := poller.Ready(); err != nil {
 		return nil, &StopError{TID: pid, Err: err}
 	}
 	endTurn, err := takeTurn(ctx, pid)

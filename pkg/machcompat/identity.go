@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -62,7 +62,7 @@ var errHidden = fmt.Errorf("the process no longer shows which program it runs: %
 func (i *identity) open(pid int, maps *procmaps.Maps) (err error) {
 	i.pid, i.maps = pid, maps
 	path := "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/stat"
-	if i.file, err = linux.Open(path, unix.O_RDONLY); err != nil {
+	if i.file, err = poller.Open(path, unix.O_RDONLY); err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return unix.ESRCH
 		}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/inject"
-	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -204,7 +204,7 @@ func processExists(pid int) bool {
 // by the same number: in a container with the host's /proc they do not, and the
 // mappings of one process would be checked before a write into another.
 func confirmProc(pid, pidfd int) error {
-	file, err := linux.Open("/proc/self/fdinfo/"+strconv.Itoa(pidfd), unix.O_RDONLY)
+	file, err := poller.Open("/proc/self/fdinfo/"+strconv.Itoa(pidfd), unix.O_RDONLY)
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%w: %w", errNoProc, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,7 +70,7 @@ func (m *Maps) openProbe() int64 {
 	if fd := m.probe.fd.Load(); fd != notOpened {
 		return fd
 	}
-	file, err := linux.Open("/proc/"+strconv.Itoa(m.pid)+"/pagemap", unix.O_RDONLY)
+	file, err := poller.Open("/proc/"+strconv.Itoa(m.pid)+"/pagemap", unix.O_RDONLY)
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
 		return noProbe // this time
 	}

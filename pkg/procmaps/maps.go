@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,7 +72,7 @@ func WithSource(s Source) Option { return func(m *Maps) { m.source = s } }
 // right, [ErrGone] for a zombie or a kernel thread, ENOTTY when [Ioctl] is
 // forced on a kernel that lacks it.
 func Open(pid int, options ...Option) (*Maps, error) {
-	file, err := linux.Open("/proc/"+strconv.Itoa(pid)+"/maps", unix.O_RDONLY)
+	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/maps", unix.O_RDONLY)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, ErrGone
 	}

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strconv"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +27,7 @@ var _ Backend = (*ProcMem)(nil)
 // ptrace(2)). The error wraps the errno: ENOENT when there is no such process,
 // EACCES or EPERM without the right.
 func OpenProcMem(pid int) (*ProcMem, error) {
-	file, err := linux.Open("/proc/"+strconv.Itoa(pid)+"/mem", unix.O_RDWR)
+	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/mem", unix.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

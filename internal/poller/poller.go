@@ -1,0 +1,44 @@
+// Package poller keeps the program alive where the limit of open files is reached.
+// The Go runtime sets its poller of files up at its first timer or os.Open, which
+// takes two files, and ends the program when it can't.
+package poller
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var ready atomic.Bool
+
+// Ready has the runtime set its poller up while there is room for its files, so
+// that timers and os.Open may be used. The error is that of the missing room.
+func Ready() error {
+	if ready.Load() {
+		return nil
+	}
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	unix.Close(epoll)
+	if err != nil {
+		return err
+	}
+	unix.Close(event)
+	time.AfterFunc(time.Hour, func() {}).Stop() // a timer with a channel would not do it
+	ready.Store(true)
+	return nil
+}
+
+// Open is os.OpenFile for a file that is not polled: it needs no poller.
+func Open(path string, flags int) (*os.File, error) {
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
