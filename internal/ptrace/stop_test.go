@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -54,6 +55,32 @@ func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 	}
 	before := created()
 	testtarget.WaitFor(t, "more threads to be created", func() bool { return created() > before+100 })
+}
+
+// A thread that the kernel made in the process runs none of its code, and returns
+// to none: io_uring's poll for requests.
+func TestThreadsOfTheKernelsMakingAreLeftAlone(t *testing.T) {
+	process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/sqpoll.c")))
+	if line := process.Line(); line != "ready" {
+		t.Fatalf("the process says %q", line)
+	}
+	tasks := testtarget.Tasks(t, process.PID)
+	if len(tasks) < 2 {
+		testtarget.Lack(t, "io_uring", errors.New("the kernel made no thread"))
+	}
+	session, err := stop(process.PID, testtarget.Patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Resume()
+	for _, task := range testtarget.Tasks(t, process.PID) {
+		if own := task.TID == process.PID; own != (task.Tracer != 0) || own != (task.State == "t") {
+			t.Errorf("thread %d is in state %s, traced by %d", task.TID, task.State, task.Tracer)
+		}
+	}
+	if tids := session.TIDs(); !slices.Equal(tids, []int{process.PID}) {
+		t.Errorf("the session has threads %v; want %d alone", tids, process.PID)
+	}
 }
 
 func TestSessionsOnOneProcessTakeTurns(t *testing.T) {

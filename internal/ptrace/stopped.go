@@ -29,7 +29,7 @@ func Adopt(pid int) (*Session, error) {
 		switch _, err := unix.PtraceGetEventMsg(tid); {
 		case err == nil:
 			s.threads[tid] = &thread{stopped: true}
-		case !isDead(pid, tid):
+		case !isDead(pid, tid) && !isKernelWorker(pid, tid):
 			return nil, &StopError{TID: tid, Err: ErrNotAdopted}
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -53,10 +55,9 @@ func (s *Session) seizeNew() (changed bool, err error) {
 	}
 	// The kernel breaks the list off where a thread ends while it is read.
 	changed = len(tids) != countThreads(s.pid)
+	// All are asked for what they are before the first one stops.
+	tids = slices.DeleteFunc(tids, func(tid int) bool { return s.threads[tid] != nil || isKernelWorker(s.pid, tid) })
 	for _, tid := range tids {
-		if s.threads[tid] != nil {
-			continue
-		}
 		switch err := seize(s.pid, tid); err {
 		case nil:
 			s.threads[tid] = &thread{}
@@ -247,6 +248,21 @@ func countThreads(pid int) int {
 	var directory unix.Stat_t
 	_ = unix.Stat("/proc/"+strconv.Itoa(pid)+"/task", &directory)
 	return int(directory.Nlink) - 2 // itself and the one above it
+}
+
+// isKernelWorker reports whether the kernel made the thread, to work for io_uring or
+// vhost. It runs no code of the process and may not answer for seconds.
+func isKernelWorker(pid, tid int) bool {
+	stat, err := procstatus.ReadStat(pid, tid)
+	if err != nil || stat.Flags&procstatus.PF_USER_WORKER != 0 {
+		return err == nil
+	}
+	if stat.Flags&procstatus.PF_IO_WORKER == 0 {
+		return false
+	}
+	// Before Linux 5.12 that flag is one of a virtual machine's processors.
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/comm", pid, tid))
+	return err == nil && strings.HasPrefix(string(name), "iou-")
 }
 
 // isDead reports whether a thread has ended, though it may still be listed: a
