@@ -142,9 +142,10 @@ func build(source, goarch string) (string, error) {
 	})
 }
 
-// BuildC builds a C program of one file, with every warning an error, and returns
-// its path. Every user may run it. The test is skipped without a C compiler.
-func BuildC(tb testing.TB, source string) string {
+// BuildC builds a C program of one file, with every warning an error and with these
+// flags of the compiler too, and returns its path. Every user may run it. The test
+// is skipped without a C compiler.
+func BuildC(tb testing.TB, source string, flags ...string) string {
 	tb.Helper()
 	Need(tb, "cc")
 	source, err := filepath.Abs(source)
@@ -155,8 +156,10 @@ func BuildC(tb testing.TB, source string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return must(tb)(Once(strings.TrimSuffix(source, ".c"), []string{source}, func(path string) *exec.Cmd {
-		return exec.Command("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, filepath.Join(Root(), source))
+	program := strings.TrimSuffix(source, ".c") + strings.Join(flags, "")
+	return must(tb)(Once(program, []string{source}, func(path string) *exec.Cmd {
+		flags := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, filepath.Join(Root(), source)}, flags...)
+		return exec.Command("cc", flags...)
 	}))
 }
 

@@ -38,6 +38,7 @@ var capabilities = map[string]struct {
 	"pkg-config":    {installed("pkg-config"), "install pkg-config"},
 	"python3":       {installed("python3"), "install Python 3"},
 	"setpriv":       {installed("setpriv"), "install util-linux"},
+	"static libc":   {tryStaticLibc, "install the C library's archive (libc6-dev, glibc-static)"},
 	"sanitizers":    {trySanitizers, "install the compiler's libasan and libubsan"},
 	"docker":        {tryDocker, "start a Docker engine, and allow this user to use it"},
 	"local engine":  {tryLocalEngine, "test in the pid namespace of the Docker engine"},
@@ -129,8 +130,12 @@ func installed(program string) func() error {
 	}
 }
 
-func trySanitizers() error {
-	cmd := exec.Command("cc", "-fsanitize=address,undefined", "-x", "c", "-", "-o", os.DevNull)
+func trySanitizers() error { return tryCompile("-fsanitize=address,undefined") }
+
+func tryStaticLibc() error { return tryCompile("-static") }
+
+func tryCompile(flag string) error {
+	cmd := exec.Command("cc", flag, "-x", "c", "-", "-o", os.DevNull)
 	cmd.Stdin = strings.NewReader("int main(void) { return 0; }\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
