@@ -52,7 +52,12 @@ func (j *job) writeChunk(interrupted *interruption, ends ending, done, n int) er
 	if errors.Is(err, errGivenUp) {
 		return j.givenUpAt(uint64(done), err)
 	}
-	err = ofWhole(err, j.address, uint64(len(j.data)), uint64(done))
+	return j.ofSource(ofWhole(err, j.address, uint64(len(j.data)), uint64(done)))
+}
+
+// ofSource tells our own file that has become shorter from what is wrong with the
+// process.
+func (j *job) ofSource(err error) error {
 	if e, ok := errors.AsType[*machcompat.Error](err); ok && errors.Is(err, pwrite.ErrLocalFault) {
 		return j.shrunk(fmt.Sprintf("%d bytes of it are", e.Written))
 	}

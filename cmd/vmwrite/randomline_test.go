@@ -9,7 +9,7 @@ import (
 )
 
 // statuses are the exit statuses of the contract.
-var statuses = []int{0, 1, 2, 4, 5, 6, 9, 10, 14, 46, 64, 74}
+var statuses = []int{0, 1, 2, 4, 5, 6, 9, 10, 14, 46, 64, 65, 74}
 
 // randomLines makes command lines on one process, the same again for the same seed.
 type randomLines struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 	flags.StringVarP(&o.kind, "type", "t", "", "type of the values")
 	flags.StringVarP(&o.file, "file", "f", "", "write the bytes of this file; - is standard input")
 	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
-	flags.StringVar(&o.expect, "expect", "", "write only if these bytes (hex) are there now")
+	flags.StringVar(&o.expect, "expect", "", "stop the process, and write only if these bytes (hex) are there")
 	flags.BoolVar(&o.unprotect, "unprotect", false, "make the memory writable, write, and put its protection back")
 	flags.BoolVar(&o.verify, "verify", false, "read back and compare")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would happen, and write nothing")
@@ -157,15 +158,15 @@ func parseEndian(text string) (binary.ByteOrder, error) {
 
 // run does the job.
 func (j *job) run() error {
-	if err := j.confirmExpected(); err != nil {
-		return err
-	}
 	if j.verbose {
 		if err := j.lookAtSource(j.describe); err != nil {
 			return err
 		}
 	}
 	if j.dryRun {
+		if err := j.confirmExpected(); err != nil {
+			return err
+		}
 		if err := j.check(); err != nil {
 			return err
 		}
@@ -194,11 +195,52 @@ func (j *job) check() error {
 func (j *job) write() error {
 	interrupted := newInterruption()
 	defer interrupted.stop()
+	switch {
+	case len(j.expect) > 0 && j.stop != "never":
+		return j.writeExpecting(interrupted)
+	case len(j.expect) > 0: // whoever stopped the process vouches for what is there
+		if err := j.confirmExpected(); err != nil {
+			return err
+		}
+	}
 	if j.unprotect {
 		return j.writeUnprotected(interrupted)
 	}
 	return j.writeChunks(interrupted)
 }
+
+// writeExpecting compares and writes in one stop of the process.
+func (j *job) writeExpecting(interrupted *interruption) error {
+	if j.unprotect {
+		if err := j.confirmUnprotectable(); err != nil {
+			return err
+		}
+	}
+	change := machcompat.Change{Address: j.address, Old: j.expect, New: j.data, Unprotect: j.unprotect}
+	err := j.make(interrupted, endsWhenForced, func() error {
+		return j.task.CompareAndWrite(context.Background(), []machcompat.Change{change})
+	})
+	if errors.Is(err, errGivenUp) {
+		return j.givenUpAt(0, err)
+	}
+	if mismatch, ok := errors.AsType[*machcompat.MismatchError](err); ok {
+		return j.unexpected(mismatch.Mismatches[0].Found)
+	}
+	return j.ofSource(err)
+}
+
+func (j *job) unexpected(found []byte) error {
+	return j.failure(j.address, 0, machcompat.KERN_FAILURE, &expectationError{found, j.expect})
+}
+
+// expectationError is that other bytes are there than --expect says.
+type expectationError struct{ found, expected []byte }
+
+func (e *expectationError) Error() string {
+	return fmt.Sprintf("found % x where --expect says % x; nothing was written", e.found, e.expected)
+}
+
+func (e *expectationError) Unwrap() error { return machcompat.ErrMismatch }
 
 func (j *job) summary(did string) string {
 	unit := "bytes"
@@ -224,8 +266,7 @@ func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, 
 	}
 }
 
-// confirmExpected refuses unless the bytes of --expect are there. The process
-// may change them between this look and the write, unless it is stopped.
+// confirmExpected refuses unless the bytes of --expect are there.
 func (j *job) confirmExpected() error {
 	if len(j.expect) == 0 {
 		return nil
@@ -235,7 +276,7 @@ func (j *job) confirmExpected() error {
 		return err
 	}
 	if !bytes.Equal(found, j.expect) {
-		return j.failure(j.address, 0, machcompat.KERN_FAILURE, fmt.Errorf("found % x where --expect says % x; nothing was written", found, j.expect))
+		return j.unexpected(found)
 	}
 	return nil
 }
