@@ -2,7 +2,11 @@ package procmaps
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
 	"math"
+	"runtime"
 	"strings"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -21,17 +25,31 @@ func spanOf(q *linux.ProcmapQuery) Span {
 	}
 }
 
+// query asks for the mapping at address or the next above it.
+func (m *Maps) query(address uint64, q *linux.ProcmapQuery, name []byte) (found bool, err error) {
+	q.QueryAddr = address
+	q.QueryFlags = linux.PROCMAP_QUERY_COVERING_OR_NEXT_VMA
+	err = linux.QueryProcmap(m.fd, q, name)
+	runtime.KeepAlive(m)
+	switch err {
+	case nil:
+		return true, nil
+	case unix.ENOENT:
+		return false, nil
+	case unix.ESRCH:
+		return false, ErrGone
+	}
+	return false, fmt.Errorf("PROCMAP_QUERY: %w", err)
+}
+
 // rangeIoctl is Range through PROCMAP_QUERY.
 func (m *Maps) rangeIoctl(start, end uint64, yield func(Mapping, error) bool) error {
 	// The kernel copies a name of up to PATH_MAX bytes, its NUL counted.
 	name := make([]byte, unix.PathMax)
 	for start < end {
 		mapping, found, err := m.mappingAt(start, name)
-		if err != nil {
+		if err != nil || !found || mapping.Start >= end || !yield(mapping, nil) {
 			return err
-		}
-		if !found || mapping.Start >= end || !yield(mapping, nil) {
-			return nil
 		}
 		start = mapping.End
 	}
@@ -41,14 +59,12 @@ func (m *Maps) rangeIoctl(start, end uint64, yield func(Mapping, error) bool) er
 // mappingAt returns the mapping at address or the next above it, with its name.
 func (m *Maps) mappingAt(address uint64, name []byte) (mapping Mapping, found bool, err error) {
 	var q linux.ProcmapQuery
-	switch err := m.query(address, &q, name); err {
-	case nil:
-	case unix.ENOENT:
-		return Mapping{}, false, nil
-	case unix.ENAMETOOLONG:
+	found, err = m.query(address, &q, name)
+	if errors.Is(err, unix.ENAMETOOLONG) {
 		return m.mappingInText(address)
-	default:
-		return Mapping{}, false, queryError(err)
+	}
+	if !found {
+		return Mapping{}, false, err
 	}
 	span := spanOf(&q)
 	path, _, _ := bytes.Cut(name[:q.VMANameSize], []byte{0})
@@ -65,13 +81,9 @@ func (m *Maps) mappingAt(address uint64, name []byte) (mapping Mapping, found bo
 // mappingInText is mappingAt through the text, which alone has names longer
 // than PATH_MAX.
 func (m *Maps) mappingInText(address uint64) (mapping Mapping, found bool, err error) {
-	walkErr := m.eachLine(address, math.MaxUint64, func(line []byte, _ Span) bool {
-		mapping, err = parseLine(line)
-		found = err == nil
+	walkErr := m.rangeText(address, math.MaxUint64, func(first Mapping, lineErr error) bool {
+		mapping, found, err = first, lineErr == nil, lineErr
 		return false
 	})
-	if walkErr != nil {
-		return Mapping{}, false, walkErr
-	}
-	return mapping, found, err
+	return mapping, found, cmp.Or(err, walkErr)
 }

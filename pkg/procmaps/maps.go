@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/poller"
@@ -34,13 +33,8 @@ const (
 
 // String returns "auto", "ioctl" or "text".
 func (s Source) String() string {
-	switch s {
-	case Auto:
-		return "auto"
-	case Ioctl:
-		return "ioctl"
-	case Text:
-		return "text"
+	if names := [...]string{"auto", "ioctl", "text"}; int(s) < len(names) {
+		return names[s]
 	}
 	return "Source(" + strconv.Itoa(int(s)) + ")"
 }
@@ -52,12 +46,13 @@ func (s Source) String() string {
 // The gate page [vsyscall] belongs to the kernel, not to the address space,
 // and is not listed.
 type Maps struct {
-	pid    int
+	source Source
 	file   *os.File
 	fd     int
-	source Source
 	text   textFile
-	probe  livenessProbe
+
+	probe   *os.File // /proc/PID/pagemap, or nil: see Alive
+	probeFD int
 }
 
 // Option changes how [Open] opens.
@@ -72,47 +67,77 @@ func WithSource(s Source) Option { return func(m *Maps) { m.source = s } }
 // right, [ErrGone] for a zombie or a kernel thread, ENOTTY when [Ioctl] is
 // forced on a kernel that lacks it.
 func Open(pid int, options ...Option) (*Maps, error) {
-	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/maps", unix.O_RDONLY)
+	directory := "/proc/" + strconv.Itoa(pid)
+	file, err := poller.Open(directory+"/maps", unix.O_RDONLY)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, ErrGone
 	}
 	if err != nil {
 		return nil, err
 	}
-	m := &Maps{pid: pid, file: file, fd: int(file.Fd())}
+	m := &Maps{file: file, fd: int(file.Fd())}
 	for _, option := range options {
 		option(m)
 	}
 	if m.source == Auto {
 		m.source = m.bestSource()
 	}
+	if m.probe, err = poller.Open(directory+"/pagemap", unix.O_RDONLY); err == nil {
+		m.probeFD = int(m.probe.Fd())
+	}
+	// Both files were opened by pid. If the mappings live, the probe is of the same
+	// address space, unless the program changed in between and a reader holds the old one.
 	if err := m.askAlive(); err != nil {
-		file.Close()
+		m.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-// kernelSource remembers, for all Maps, which source Auto stands for.
-var kernelSource atomic.Uint32
-
+// bestSource returns what Auto stands for.
 func (m *Maps) bestSource() Source {
-	if s := Source(kernelSource.Load()); s != Auto {
-		return s
+	if _, err := m.query(0, &linux.ProcmapQuery{}, nil); err != nil && err != ErrGone {
+		return Text
 	}
-	best := Text
-	switch err := m.query(0, &linux.ProcmapQuery{}, nil); err {
-	case nil, unix.ENOENT, unix.ESRCH:
-		best = Ioctl
-	}
-	kernelSource.Store(uint32(best))
-	return best
+	return Ioctl
 }
 
 // Close lets go of the address space. No other call may be under way.
 func (m *Maps) Close() error {
-	m.probe.close()
+	m.probe.Close() // which may be nil
 	return m.file.Close()
+}
+
+// Alive returns nil while the address space that was opened has users, else
+// [ErrGone]. It never says what the pid means now: a process that has exited, or
+// runs another program, has left its old address space, but whoever is in the middle
+// of a read of that (of /proc/PID/mem, say) is a user of it until the read ends.
+func (m *Maps) Alive() error {
+	// The kernel takes hold of the address space before it looks at what is asked of
+	// /proc/PID/pagemap (proc_pid_pagemap(5)). So a read of a length that the file does
+	// not have is an error as long as there are users, and the end of the file after
+	// that. It takes no lock of the process's, and half the time of a query.
+	if m.probe != nil {
+		var b [1]byte
+		n, err := unix.Pread(m.probeFD, b[:], 0)
+		runtime.KeepAlive(m)
+		switch {
+		case err == unix.EINVAL:
+			return nil
+		case err == nil && n == 0:
+			return ErrGone
+		}
+	}
+	return m.askAlive()
+}
+
+// askAlive asks the mappings themselves.
+func (m *Maps) askAlive() error {
+	if m.source == Text {
+		return m.aliveText()
+	}
+	_, err := m.query(0, &linux.ProcmapQuery{}, nil)
+	return err
 }
 
 // Source returns what m reads: [Ioctl] or [Text].
@@ -139,16 +164,11 @@ func (m *Maps) All() iter.Seq2[Mapping, error] { return m.Range(0, math.MaxUint6
 // that was joined with the one before it meanwhile overlaps that.
 func (m *Maps) Range(start, end uint64) iter.Seq2[Mapping, error] {
 	return func(yield func(Mapping, error) bool) {
-		var err error
+		walk := m.rangeIoctl
 		if m.source == Text {
-			err = m.eachLine(start, end, func(line []byte, _ Span) bool {
-				mapping, lineErr := parseLine(line)
-				return yield(mapping, lineErr) && lineErr == nil
-			})
-		} else {
-			err = m.rangeIoctl(start, end, yield)
+			walk = m.rangeText
 		}
-		if err != nil {
+		if err := walk(start, end, yield); err != nil {
 			yield(Mapping{}, err)
 		}
 	}
@@ -161,17 +181,12 @@ func (m *Maps) Walk(start, end uint64, visit func(Span) bool) error {
 	if m.source == Text {
 		return m.eachLine(start, end, func(_ []byte, span Span) bool { return visit(span) })
 	}
-	var q linux.ProcmapQuery
 	for start < end {
-		if err := m.query(start, &q, nil); err == unix.ENOENT {
-			return nil
-		} else if err != nil {
-			return queryError(err)
+		span, found, err := m.Next(start)
+		if err != nil || !found || span.Start >= end || !visit(span) {
+			return err
 		}
-		if q.VMAStart >= end || !visit(spanOf(&q)) {
-			return nil
-		}
-		start = q.VMAEnd
+		start = span.End
 	}
 	return nil
 }
@@ -187,31 +202,6 @@ func (m *Maps) Next(address uint64) (next Span, found bool, err error) {
 		return next, found, err
 	}
 	var q linux.ProcmapQuery
-	switch err := m.query(address, &q, nil); err {
-	case nil:
-		return spanOf(&q), true, nil
-	case unix.ENOENT:
-		return Span{}, false, nil
-	default:
-		return Span{}, false, queryError(err)
-	}
-}
-
-// query asks for the mapping at address or the next above it.
-func (m *Maps) query(address uint64, q *linux.ProcmapQuery, name []byte) error {
-	q.QueryAddr = address
-	q.QueryFlags = linux.PROCMAP_QUERY_COVERING_OR_NEXT_VMA
-	err := linux.QueryProcmap(m.fd, q, name)
-	runtime.KeepAlive(m)
-	return err
-}
-
-func queryError(err error) error {
-	switch err {
-	case nil:
-		return nil
-	case unix.ESRCH:
-		return ErrGone
-	}
-	return fmt.Errorf("PROCMAP_QUERY: %w", err)
+	found, err = m.query(address, &q, nil)
+	return spanOf(&q), found, err
 }

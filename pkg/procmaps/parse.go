@@ -36,34 +36,20 @@ func Parse(r io.Reader) iter.Seq2[Mapping, error] {
 	return func(yield func(Mapping, error) bool) {
 		lines := bufio.NewReader(r)
 		for {
-			line, err := readLine(lines)
-			if err != nil {
-				if err != io.EOF {
-					yield(Mapping{}, fmt.Errorf("reading maps: %w", err))
-				}
+			line, err := lines.ReadBytes('\n')
+			if err == io.EOF && len(line) == 0 {
 				return
 			}
-			m, err := parseLine(line)
+			if err != nil && err != io.EOF {
+				yield(Mapping{}, fmt.Errorf("reading maps: %w", err))
+				return
+			}
+			m, err := parseLine(bytes.TrimSuffix(line, []byte{'\n'}))
 			if !yield(m, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// readLine returns the next line without its newline. A line that the input
-// ends in the middle of is a line; io.EOF means that none is left.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
-		head := bytes.Clone(line)
-		line, err = r.ReadBytes('\n')
-		line = append(head, line...)
-	}
-	if err != nil && (err != io.EOF || len(line) == 0) {
-		return nil, err
-	}
-	return bytes.TrimSuffix(line, []byte{'\n'}), nil
 }
 
 // parseLine parses one line without its newline.

@@ -11,18 +11,15 @@ import (
 // of a process is whatever its owner chose.
 func Printable(text string) string {
 	var b strings.Builder
-	for i, r := range text {
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		shown := text[:size]
 		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			quoted := strconv.Quote(text[i : i+runeLength(text[i:])])
-			b.WriteString(quoted[1 : len(quoted)-1])
-			continue
+			quoted := strconv.Quote(shown)
+			shown = quoted[1 : len(quoted)-1]
 		}
-		b.WriteRune(r)
+		b.WriteString(shown)
+		text = text[size:]
 	}
 	return b.String()
-}
-
-func runeLength(text string) int {
-	_, size := utf8.DecodeRuneInString(text)
-	return size
 }

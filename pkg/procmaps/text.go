@@ -73,6 +73,14 @@ func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bo
 	}
 }
 
+// rangeText is Range through the text.
+func (m *Maps) rangeText(start, end uint64, yield func(Mapping, error) bool) error {
+	return m.eachLine(start, end, func(line []byte, _ Span) bool {
+		mapping, err := parseLine(line)
+		return yield(mapping, err) && err == nil
+	})
+}
+
 // isGate reports whether the line is [vsyscall], which lies in the kernel's
 // half of the address space and which PROCMAP_QUERY does not know.
 func isGate(line []byte, span Span) bool {
