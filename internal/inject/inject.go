@@ -72,13 +72,16 @@ type Caller struct {
 // Where the caller is the tracer (see [ptrace.Adopt]), the thread is stopped again
 // where it was, by a stop that needs no wait. Its last ptrace event message
 // (PTRACE_GETEVENTMSG) is lost. A SIGSTOP that comes from elsewhere during a call
-// takes effect without the tracer being asked.
+// takes effect without the tracer being asked. Without PTRACE_O_TRACESYSGOOD, which
+// is the tracer's to set, a kill of this process during a call kills the target.
 func Run(ctx context.Context, t Target, f func(*Caller) error) (err error) {
 	c := &Caller{ctx: ctx, target: t}
 	defer func() {
-		backErr := t.Session.Do(func() { c.giveBack(&err) })
-		if backErr != nil {
-			err = errors.Join(err, backErr)
+		if c.thread == nil {
+			return
+		}
+		if doErr := t.Session.Do(func() { c.giveBack(&err) }); err == nil {
+			err = doErr
 		}
 	}()
 	return f(c)
@@ -130,12 +133,8 @@ func (c *Caller) callHere(f function, arguments []uint64) (uint64, error) {
 	return c.thread.call(c.ctx, f, arguments)
 }
 
-// giveBack makes the thread what it was, if there is one, and adds its error to
-// err.
+// giveBack makes the thread what it was, and adds its error to err.
 func (c *Caller) giveBack(err *error) {
-	if c.thread == nil {
-		return
-	}
 	// It takes no longer than the thread needs to be scheduled, and must be done
 	// though the context has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
