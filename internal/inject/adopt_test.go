@@ -207,22 +207,27 @@ func (d *debugger) adopt() Target {
 	return target
 }
 
+// run makes calls in the process.
+func (d *debugger) run(target Target) {
+	d.t.Helper()
+	var page uint64
+	d.must("Run", Run(d.t.Context(), target, func(c *Caller) (err error) {
+		if page, err = c.Mmap(0, 4096, 0); err != nil {
+			return err
+		}
+		return c.Mprotect(page, 4096, procmaps.Read)
+	}))
+	wantMapped(d.t, target, page, procmaps.Read)
+}
+
 // inject makes calls in the debugger's own stop, and checks that nothing else
 // changes that the debugger can see.
 func (d *debugger) inject() {
 	d.t.Helper()
 	target := d.adopt()
 	states, reasons := statesOf(d.t, target), d.reasons()
-	var page uint64
 	for range 2 {
-		err := Run(d.t.Context(), target, func(c *Caller) (err error) {
-			if page, err = c.Mmap(0, 4096, 0); err != nil {
-				return err
-			}
-			return c.Mprotect(page, 4096, procmaps.Read)
-		})
-		d.must("Run", err)
-		wantMapped(d.t, target, page, procmaps.Read)
+		d.run(target)
 		if !maps.Equal(statesOf(d.t, target), states) {
 			d.t.Error("a thread is not what it was")
 		}
@@ -294,6 +299,51 @@ func TestInjectionInADebuggersStop(t *testing.T) {
 				d.wantGoesOn()
 			})
 		}
+	}
+}
+
+// A thread that stands still by job control is one to the debugger, too.
+func TestInjectionInAStopOfJobControl(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			debug(t, way, 0, func(d *debugger) {
+				d.must("stopping", unix.Tgkill(d.pid, d.pid, unix.SIGSTOP))
+				d.must("running", unix.PtraceCont(d.pid, 0))
+				d.wantStop(d.pid, unix.SIGSTOP)
+				d.must("delivering", unix.PtraceCont(d.pid, int(unix.SIGSTOP)))
+				d.wantStop(d.pid, unix.SIGSTOP)
+				if way == "PTRACE_SEIZE" {
+					d.inject()
+				} else {
+					d.run(d.adopt()) // the reason of such a stop can't be asked for, nor set
+				}
+				d.wantGoesOn()
+			})
+		})
+	}
+}
+
+func TestASIGSTOPDuringInjectionInADebuggersStop(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			debug(t, way, 0, func(d *debugger) {
+				target := d.adopt()
+				states := statesOf(t, target)
+				d.must("Run", Run(t.Context(), target, func(c *Caller) error {
+					for range 2 {
+						testtarget.Send(t, d.pid, unix.SIGSTOP)
+						if _, err := c.Mmap(0, 4096, 0); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
+				if !maps.Equal(statesOf(t, target), states) {
+					t.Error("a thread is not what it was")
+				}
+				d.wantGoesOn()
+			})
+		})
 	}
 }
 

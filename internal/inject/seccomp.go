@@ -7,6 +7,7 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
+	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,7 +29,7 @@ func (t *thread) readFilters() error {
 	t.shadowStack = status.X86Features != ""
 	switch {
 	case err != nil:
-		return t.lose(err)
+		return &ptrace.StopError{TID: t.tid, Err: err}
 	case status.Seccomp == seccompModeNone:
 		return nil
 	case status.Seccomp != seccompModeFilter:

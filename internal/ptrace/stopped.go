@@ -86,8 +86,11 @@ func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error
 	var w waiter
 	for {
 		stop, err := linux.PtraceStopInfo(tid)
-		if err == nil {
+		switch err {
+		case nil:
 			return stop, nil
+		case unix.EINVAL: // stopped by job control, without PTRACE_SEIZE
+			return linux.StopInfo{Code: unix.PTRACE_EVENT_STOP << 8}, nil
 		}
 		told, peekErr := linux.PeekChild(tid)
 		switch {
