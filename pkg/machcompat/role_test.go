@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -17,7 +18,8 @@ import (
 const roleVariable = "VMWRITE_TEST_ROLE"
 
 var roles = map[string]func(arguments []string) error{
-	"writer": writerRole,
+	"close-zero": closeZeroRole,
+	"writer":     writerRole,
 }
 
 // inRole is what the test program does when it was started for a role.
@@ -42,7 +44,8 @@ func startRole(t *testing.T, words ...any) *testtarget.Process {
 }
 
 // writerRole holds the process PID and obeys, a line each: suspend, resume,
-// "protect ADDRESS PROT", close. It answers ok or error.
+// "protect ADDRESS PROT", close, drop (without closing it), collect (garbage). It
+// answers ok or error.
 func writerRole(arguments []string) error {
 	var pid int
 	if _, err := fmt.Sscan(arguments[0], &pid); err != nil {
@@ -67,6 +70,10 @@ func writerRole(arguments []string) error {
 			err = task.Protect(address, 1, false, prot)
 		case "close":
 			err = task.Close()
+		case "drop":
+			task = nil
+		case "collect":
+			runtime.GC()
 		default:
 			err = fmt.Errorf("no call %q", call)
 		}
