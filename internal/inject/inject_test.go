@@ -279,19 +279,24 @@ func (m oneWord) Read(address uint64, p []byte) error {
 
 func (m oneWord) Write(uint64, []byte) error { return unix.EFAULT }
 
-// The end of the context ends no call that needs no wait, nor the giving back.
-func TestAfterTheEndOfTheContextTheThreadIsGivenBack(t *testing.T) {
+func TestTheEndOfTheContextEndsCalls(t *testing.T) {
 	process := testtarget.Start(t)
 	target := stopTarget(t, process.PID)
 	before := statesOf(t, target)
 	ctx, cancel := context.WithCancel(context.Background())
-	err := Run(ctx, target, func(c *Caller) error {
-		mapPage(t, c)
-		cancel()
-		return nil
-	})
-	if err != nil || !maps.Equal(statesOf(t, target), before) {
-		t.Errorf("Run = %v; want nil and all threads as they were", err)
+	defer cancel()
+	for range 2 {
+		err := Run(ctx, target, func(c *Caller) error {
+			if ctx.Err() == nil {
+				mapPage(t, c)
+				cancel()
+			}
+			_, err := c.Mmap(0, 4096, 0)
+			return err
+		})
+		if err != context.Canceled || !maps.Equal(statesOf(t, target), before) {
+			t.Errorf("Run = %v; want %v and all threads as they were", err, context.Canceled)
+		}
 	}
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)

@@ -51,6 +51,9 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if err := t.confirmAllowed(place, abi.numbers[f], a); err != nil {
 		return 0, err
 	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
 	if err := t.take(); err != nil {
 		return 0, err
 	}

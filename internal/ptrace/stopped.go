@@ -80,8 +80,9 @@ func (s *Session) Threads() (threads []Thread, err error) {
 	return threads, errors.Join(doErr, err)
 }
 
-// AwaitStop waits until a stopped thread that was let run stops again, and
-// returns why. The stop is not consumed. It must be called on the tracing thread.
+// AwaitStop waits until a stopped thread that was let run stops again, and returns
+// why, or until the end of ctx. The stop is not consumed. It must be called on the
+// tracing thread.
 func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error) {
 	var w waiter
 	for {
@@ -98,7 +99,7 @@ func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error
 			return stop, &StopError{TID: tid, Err: err}
 		case peekErr != nil, told.Code == linux.CLD_EXITED, told.Code == linux.CLD_KILLED, told.Code == linux.CLD_DUMPED, w.long() && isDead(s.pid, tid):
 			return stop, &StopError{TID: tid, Err: unix.ESRCH}
-		case ctx.Err() != nil:
+		case w.long() && ctx.Err() != nil: // else a stop in the next moment would be missed
 			return stop, timeout(ctx, tid, ErrTimeout)
 		}
 		w.wait()
