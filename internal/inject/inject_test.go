@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -143,6 +144,23 @@ func TestAThreadThatOnlyComputesMakesCallsToo(t *testing.T) {
 		return true
 	})
 	testtarget.WantFree(t, process.PID)
+}
+
+func TestAProcessWithoutItsFirstThreadMakesCallsToo(t *testing.T) {
+	process := testtarget.Start(t)
+	process.Do("endfirst")
+	process.Do("threads 5")
+	testtarget.WaitFor(t, "the first thread to end", func() bool {
+		return slices.ContainsFunc(testtarget.Tasks(t, process.PID), func(task testtarget.Task) bool { return task.TID == process.PID && task.State == "Z" })
+	})
+	target := stopTarget(t, process.PID)
+	before := statesOf(t, target)
+	run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
+	if !maps.Equal(statesOf(t, target), before) {
+		t.Error("a thread is not what it was")
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
 }
 
 func TestSignalsDuringACallArriveAfterwards(t *testing.T) {

@@ -33,11 +33,12 @@ func (m fileMemory) Write(address uint64, p []byte) error {
 
 // targetOf is the process of a session. Its files are closed when this program ends.
 func targetOf(session *ptrace.Session) (Target, error) {
-	maps, err := procmaps.Open(session.PID())
+	tid := session.TIDs()[0] // the files of a thread that has ended are empty
+	maps, err := procmaps.Open(tid)
 	if err != nil {
 		return Target{}, err
 	}
-	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", session.PID()), os.O_RDWR, 0)
+	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", tid), os.O_RDWR, 0)
 	return Target{session, maps, fileMemory{memory}, new(Known)}, err
 }
 
