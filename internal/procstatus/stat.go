@@ -20,13 +20,12 @@ const (
 // Stat is what /proc/PID/task/TID/stat says of a thread and of the program that it
 // runs: proc_pid_stat(5). Reading it allocates nothing.
 type Stat struct {
-	State     byte   // R, S, D, T, t, Z, X, I
-	Flags     uint64 // PF_RANDOMIZE and so on
-	StartTime uint64 // in clock ticks after the boot
-	// Where the program's code, stack, heap, arguments and environment begin. They
-	// are 0 for a thread without an address space, and StartCode is 1 and the
-	// others 0 when the caller has no right to know.
-	StartCode, StartStack, StartBrk, ArgStart, EnvStart uint64
+	State byte   // R, S, D, T, t, Z, X, I
+	Flags uint64 // PF_RANDOMIZE and so on
+	// Where the program's code, stack and heap begin. They are 0 for a thread
+	// without an address space, and StartCode is 1 and the others 0 when the caller
+	// has no right to know.
+	StartCode, StartStack, StartBrk uint64
 }
 
 // StatSize is more than the bytes that /proc/PID/task/TID/stat has.
@@ -59,7 +58,7 @@ func ParseStat(text []byte) (s Stat, err error) {
 	}
 	s.State = text[name+2]
 	field := 3 // the state's number
-	for rest := text[name+3:]; field < 50; {
+	for rest := text[name+3:]; field < 47; {
 		field++
 		var value uint64
 		if value, rest, err = nextNumber(rest); err != nil {
@@ -68,18 +67,12 @@ func ParseStat(text []byte) (s Stat, err error) {
 		switch field {
 		case 9:
 			s.Flags = value
-		case 22:
-			s.StartTime = value
 		case 26:
 			s.StartCode = value
 		case 28:
 			s.StartStack = value
 		case 47:
 			s.StartBrk = value
-		case 48:
-			s.ArgStart = value
-		case 50:
-			s.EnvStart = value
 		}
 	}
 	return s, nil

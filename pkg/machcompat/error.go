@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"sync"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
-	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -246,22 +243,3 @@ func errnoOf(err error) error {
 func isPageFault(err error) bool {
 	return (errors.Is(err, unix.EFAULT) || errors.Is(err, unix.EIO)) && !errors.Is(err, pwrite.ErrLocalFault)
 }
-
-// memIgnoresProtection reports whether /proc/PID/mem writes to pages that the
-// process itself could not write, as every kernel does that was not started
-// with proc_mem.force_override=never (or =ptrace, while we do not trace). It is
-// tried once, on a read-only page of our own.
-var memIgnoresProtection = sync.OnceValue(func() bool {
-	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return true
-	}
-	defer unix.Munmap(page)
-	memory, err := pwrite.OpenProcMem(os.Getpid())
-	if err != nil {
-		return true
-	}
-	defer memory.Close()
-	_, err = memory.Write([]pwrite.Segment{{Address: uint64(linux.AddressOf(page)), Data: []byte{1}}})
-	return err == nil
-})

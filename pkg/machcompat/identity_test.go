@@ -263,7 +263,7 @@ func keepAddressSpace(t *testing.T, pid int, how string) (isHeld func() bool) {
 	}
 	t.Cleanup(func() { memory.Close() })
 	reader := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/reader.c"),
-		itoa(threadWithMemory(t, pid)), itoa(newcomerPages), how))
+		itoa(threadWithMemory(t, pid)), fmt.Sprint(uint64(newcomerPages)), how))
 	if line := reader.Line(); line != "reading" {
 		t.Fatalf("the reader says %q", line)
 	}

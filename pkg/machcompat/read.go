@@ -51,6 +51,11 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 		defer s.done()
 	}
 	usesVM := p.usesProcessVM(segments)
+	if s.stop != nil && usesVM {
+		// The file never waits for a page that the stopped process must bring.
+		b, r.err = p.rawMemory()
+		usesVM = b.file == nil
+	}
 	if usesVM {
 		r.place, r.err = p.vm.Read(segments)
 		usesVM = !p.leavesProcessVM(r.err)
@@ -69,7 +74,10 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 // readFile reads through /proc/PID/mem. The file reads what the task itself can't:
 // stop at the first such byte.
 func (p *process) readFile(b *backend, segments []pwrite.Segment) (r result) {
-	if b.file, r.err = p.procMem(); r.err != nil {
+	if b.file == nil {
+		b.file, r.err = p.procMem()
+	}
+	if r.err != nil {
 		return r
 	}
 	for i := range segments {

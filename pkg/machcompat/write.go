@@ -6,7 +6,9 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"sync"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -172,7 +174,7 @@ func (p *process) usesProcessVM(segments []pwrite.Segment) bool {
 func (p *process) planFile(atomic bool) (writePlan, result) {
 	file, err := p.procMem()
 	stop := atomic || p.settings.stop == StopAlways ||
-		(p.settings.stop == StopAuto && (memIgnoresProtection() || tracedByUs(p.pid)))
+		(p.settings.stop == StopAuto && (memIgnoresProtection() || procstatus.IsOwnThread(procstatus.TracerOf(p.pid))))
 	return writePlan{backend: backend{file: file}, stop: stop, atomic: atomic}, result{err: err}
 }
 
@@ -201,15 +203,24 @@ func (p *process) leavesProcessVM(err error) bool {
 	return leaves
 }
 
-// tracedByUs reports whether a thread of this program traces pid.
-func tracedByUs(pid int) bool {
-	tracer := procstatus.TracerOf(pid)
-	if tracer == 0 {
-		return false
+// memIgnoresProtection reports whether /proc/PID/mem writes to pages that the
+// process itself could not write, as every kernel does that was not started
+// with proc_mem.force_override=never (or =ptrace, while we do not trace). It is
+// tried once, on a read-only page of our own.
+var memIgnoresProtection = sync.OnceValue(func() bool {
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return true
 	}
-	_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tracer))
+	defer unix.Munmap(page)
+	memory, err := pwrite.OpenProcMem(os.Getpid())
+	if err != nil {
+		return true
+	}
+	defer memory.Close()
+	_, err = memory.Write([]pwrite.Segment{{Address: uint64(linux.AddressOf(page)), Data: []byte{1}}})
 	return err == nil
-}
+})
 
 // result is how far an attempt to write or read came.
 type result struct {

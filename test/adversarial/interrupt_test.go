@@ -40,7 +40,6 @@ func TestInterruptedCommandEnds(t *testing.T) {
 		{"a write with the process stopped", "write -p PID AT 6e6e --stop always", []unix.Signal{unix.SIGINT}, stillGoesOn},
 		{"a write to protected memory", "write -p PID AT 6e6e --unprotect", []unix.Signal{unix.SIGINT}, stillGoesOn},
 		{"a write to protected memory, by two signals", "write -p PID AT 6e6e --unprotect", []unix.Signal{unix.SIGINT, unix.SIGTERM}, "not known"},
-		{"the look of --expect", "write -p PID AT 6e6e --expect 6f", []unix.Signal{unix.SIGINT}, "vm_read"},
 		{"the look of -v", "write -p PID AT 6e6e -v", []unix.Signal{unix.SIGINT}, "vm_read"},
 		{"a copy to it", "copy -p PID PAGE-100 100 AT", []unix.Signal{unix.SIGINT}, stillGoesOn},
 		{"a copy from it", "copy -p PID AT 100 PAGE-100", []unix.Signal{unix.SIGINT}, stillGoesOn},

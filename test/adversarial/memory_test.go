@@ -2,6 +2,7 @@ package adversarial
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -157,6 +158,29 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 				t.Error("the last byte has not arrived")
 			}
 		})
+	}
+}
+
+// A stopped target can't answer, so what is read and written in its stop does not
+// wait for it.
+func TestUserfaultThatIsCompared(t *testing.T) {
+	testtarget.Need(t, "cc", "userfaultfd")
+	target := odd(t, "userfault")
+	for _, backend := range []machcompat.Backend{machcompat.ProcessVM, machcompat.ProcMem} {
+		task := taskFor(t, target.PID, machcompat.WithBackend(backend))
+		for name, change := range map[string]machcompat.Change{
+			"its old bytes": {Address: target.Address + pageSize, Old: []byte{'o'}, New: []byte{'n'}},
+			"its new bytes": {Address: target.Address + pageSize, New: []byte{'n'}},
+		} {
+			err := task.CompareAndWrite(context.Background(), []machcompat.Change{{Address: target.Address, New: []byte{'n'}}, change})
+			if !errors.Is(err, machcompat.KERN_MEMORY_ERROR) {
+				t.Errorf("%s, %s: CompareAndWrite = %v; want KERN_MEMORY_ERROR", backend, name, err)
+			}
+		}
+	}
+	mustBeFree(t, target.PID)
+	if target.look(0) != 'o' {
+		t.Error("the first change was not put back")
 	}
 }
 

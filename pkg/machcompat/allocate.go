@@ -1,0 +1,113 @@
+package machcompat
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Allocate maps size bytes of new memory in the task, rounded up to pages, of
+// zeros and with VM_PROT_DEFAULT: vm_allocate. The task itself makes the system
+// call, as for [Task.Protect]. flags are VM_FLAGS_ANYWHERE, where the address is
+// a hint, or VM_FLAGS_FIXED, where it is a requirement, also with
+// VM_FLAGS_OVERWRITE. It returns the address of the first page. Size 0 succeeds at
+// address 0.
+//
+// The error is an [*Error]: KERN_INVALID_ARGUMENT for other flags, a size that
+// wraps, or a task that has ended; KERN_NO_SPACE when there is no room, or
+// something is mapped at a fixed address; KERN_INVALID_ADDRESS for a fixed
+// address that no memory can have; and the codes of Protect for a call that the
+// task can't be made to make.
+func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
+	if !t.enter() {
+		return 0, t.closedError(opAllocate)
+	}
+	defer t.leave()
+	return t.allocate(scope{}, address, size, flags)
+}
+
+func (p *process) allocate(s scope, address, size uint64, flags int) (uint64, error) {
+	fail := func(code KernReturn, err error) error {
+		return p.newError(opAllocate, address, size, fault{code: code, address: address}, err)
+	}
+	if flags&^(VM_FLAGS_ANYWHERE|VM_FLAGS_OVERWRITE) != 0 {
+		return 0, fail(KERN_INVALID_ARGUMENT, fmt.Errorf("%#x are not flags of vm_allocate", flags))
+	}
+	if size == 0 {
+		return 0, p.emptyError(opAllocate, address)
+	}
+	anywhere := flags&VM_FLAGS_ANYWHERE != 0
+	if anywhere && rangeWraps(address, size) {
+		address = 0
+	}
+	if rangeWraps(address, size) {
+		return 0, fail(KERN_INVALID_ARGUMENT, errWraps)
+	}
+	start, end := pageRange(address, size)
+	mmapFlags := unix.MAP_FIXED_NOREPLACE
+	if anywhere {
+		mmapFlags = 0
+	} else if flags&VM_FLAGS_OVERWRITE != 0 {
+		mmapFlags = unix.MAP_FIXED
+	}
+	var got uint64
+	err := p.calling(s, func(c systemCalls) (err error) {
+		got, err = c.Mmap(start, end-start, mmapFlags)
+		if err == nil && !anywhere && got != start {
+			// Before Linux 4.17 a fixed address was a hint.
+			err = errors.Join(unix.EEXIST, c.Munmap(got, end-start))
+		}
+		return err
+	})
+	if err == nil {
+		return got, nil
+	}
+	switch errnoOf(err) {
+	case unix.EEXIST:
+		return 0, fail(KERN_NO_SPACE, err)
+	case unix.EOVERFLOW: // beyond the word of a 32-bit task
+		if anywhere {
+			return 0, fail(KERN_NO_SPACE, err)
+		}
+		return 0, fail(KERN_INVALID_ADDRESS, err)
+	case unix.ENOMEM:
+		const highest = 1 << 47 // of a process that does not ask for more
+		if !anywhere && end > highest-HostPageSize() {
+			return 0, fail(KERN_INVALID_ADDRESS, nil)
+		}
+		return 0, fail(KERN_NO_SPACE, err)
+	case unix.EPERM, unix.EINVAL:
+		if _, ok := err.(unix.Errno); ok { // below vm.mmap_min_addr
+			return 0, fail(KERN_INVALID_ADDRESS, err)
+		}
+	}
+	return 0, p.callError(opAllocate, address, size, err)
+}
+
+// Deallocate unmaps the pages that hold the size bytes at address:
+// vm_deallocate. What is not mapped there is passed over, as on Mach. Size 0
+// succeeds. The task itself makes the system call, as for [Task.Protect].
+//
+// The error is an [*Error]: KERN_INVALID_ARGUMENT for a range that wraps or that
+// no memory can have, or a task that has ended; KERN_PROTECTION_FAILURE for
+// sealed memory; and the codes of Protect.
+func (t *Task) Deallocate(address, size uint64) error {
+	if !t.enter() {
+		return t.closedError(opDeallocate)
+	}
+	defer t.leave()
+	return t.deallocate(scope{}, address, size)
+}
+
+func (p *process) deallocate(s scope, address, size uint64) error {
+	if size == 0 {
+		return p.emptyError(opDeallocate, address)
+	}
+	if rangeWraps(address, size) {
+		return p.newError(opDeallocate, address, size, fault{code: KERN_INVALID_ARGUMENT, address: address}, errWraps)
+	}
+	start, end := pageRange(address, size)
+	err := p.calling(s, func(c systemCalls) error { return c.Munmap(start, end-start) })
+	return p.callError(opDeallocate, address, size, err)
+}
