@@ -124,8 +124,8 @@ func TestHalfOfAnAtomicWriteIsPutBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.leave()
 		r := task.writeOrRestore(backend{vm: task.vm}, scope{stop: s}, segments)
+		s.leave()
 		if r.found.code != KERN_PROTECTION_FAILURE || r.found.address != base+4096 || r.place != (pwrite.Position{}) {
 			t.Errorf("the result is %+v; want KERN_PROTECTION_FAILURE at %#x and nothing written", r, base+4096)
 		}
