@@ -56,6 +56,7 @@ var capabilities = map[string]struct {
 	"mseal":         {tryMseal, "use Linux 6.10 or later, 64-bit"},
 	"memfd_secret":  {tryMemfdSecret, "boot with secretmem.enable=1"},
 	"userfaultfd":   {tryUserfaultfd, "run the tests as root, or sysctl vm.unprivileged_userfaultfd=1"},
+	"io_uring":      {tryIOUring, "sysctl kernel.io_uring_disabled=0, outside of containers whose seccomp filter refuses it"},
 	"hugetlb":       {tryHugetlb, "sysctl vm.nr_hugepages=8"},
 	"rseq":          {nil, "install a C library that registers restartable sequences, such as glibc 2.35"},
 	"/proc/PID/io":  {nil, "use a kernel with CONFIG_TASK_IO_ACCOUNTING"},
@@ -321,6 +322,15 @@ func tryMemfdSecret() error { return closed(unix.Syscall(unix.SYS_MEMFD_SECRET, 
 
 func tryUserfaultfd() error {
 	return closed(unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0))
+}
+
+// tryIOUring gives no parameters, which are looked at after the permission is.
+func tryIOUring() error {
+	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 1, 0, 0)
+	if errno == unix.EFAULT {
+		return nil
+	}
+	return closed(fd, 0, errno)
 }
 
 func tryHugetlb() error {
