@@ -19,6 +19,7 @@ const roleVariable = "VMWRITE_TEST_ROLE"
 
 var roles = map[string]func(arguments []string) error{
 	"close-zero": closeZeroRole,
+	"read":       readRole,
 	"writer":     writerRole,
 }
 
