@@ -181,10 +181,12 @@ func TestStopAndContinueDuringACall(t *testing.T) {
 	address := target.Address("layout rw-:1")
 	task := taskFor(t, target.PID)
 	prot := machcompat.VM_PROT_DEFAULT
-	for range testtarget.Rounds(200) {
+	for round := range testtarget.Rounds(200) {
 		var sender sync.WaitGroup
 		sender.Go(func() {
+			time.Sleep(time.Duration(round%7) * 20 * time.Microsecond)
 			unix.Kill(target.PID, unix.SIGSTOP)
+			time.Sleep(time.Duration(round%13) * 20 * time.Microsecond)
 			unix.Kill(target.PID, unix.SIGCONT)
 		})
 		prot ^= machcompat.VM_PROT_WRITE
