@@ -60,7 +60,6 @@ var capabilities = map[string]struct {
 	"hugetlb":       {tryHugetlb, "sysctl vm.nr_hugepages=8"},
 	"rseq":          {nil, "install a C library that registers restartable sequences, such as glibc 2.35"},
 	"/proc/PID/io":  {nil, "use a kernel with CONFIG_TASK_IO_ACCOUNTING"},
-	"io_uring":      {nil, "sysctl kernel.io_uring_disabled=0"},
 	"kthreadd":      {tryKthreadd, "test outside of containers, where kernel threads are seen"},
 	"own pid_max":   {tryOwnPIDMax, "use Linux 6.14 or later, which has one for each pid namespace"},
 }

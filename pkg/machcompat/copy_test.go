@@ -117,7 +117,7 @@ func arrived(e *machcompat.Error, address uint64) (extents []machcompat.Extent) 
 	if e.Written > 0 {
 		extents = []machcompat.Extent{{Address: address, Size: e.Written}}
 	}
-	return append(extents, e.Beyond...)
+	return append(extents, e.WrittenAfterFault...)
 }
 
 // differences returns how many bytes of a and b differ, and which is the first.
@@ -161,7 +161,7 @@ func TestReadOfMoreThanThereIsMemoryFor(t *testing.T) {
 		reader := startRole(t, "read", target.PID, base, uint64(size))
 		reader.Stdin.Close()
 		line, err := reader.ReadLine()
-		if want := "0 KERN_RESOURCE_SHORTAGE KERN_RESOURCE_SHORTAGE"; err != nil || line != want {
+		if want := "0 KERN_RESOURCE_SHORTAGE KERN_INVALID_ARGUMENT"; err != nil || line != want {
 			t.Errorf("Read of 8 TiB of %s prints %q, %v; want %q", prot, line, err, want)
 		}
 	}

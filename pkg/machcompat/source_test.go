@@ -46,8 +46,8 @@ func wantOwnFault(t *testing.T, call string, err error) {
 	case machcompat.KERN_SUCCESS, machcompat.KERN_MEMORY_ERROR, machcompat.KERN_INVALID_ADDRESS, machcompat.KERN_PROTECTION_FAILURE:
 		t.Errorf("%s gives %s, as if the task were to blame", call, code.String())
 	}
-	if e, ok := errors.AsType[*machcompat.Error](err); ok && (e.Written > 0 || e.Partial || len(e.Beyond) > 0) {
-		t.Errorf("%s says that %d bytes and %v were written", call, e.Written, e.Beyond)
+	if e, ok := errors.AsType[*machcompat.Error](err); ok && (e.Written > 0 || e.Partial || len(e.WrittenAfterFault) > 0) {
+		t.Errorf("%s says that %d bytes and %v were written", call, e.Written, e.WrittenAfterFault)
 	}
 }
 

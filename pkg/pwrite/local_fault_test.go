@@ -69,14 +69,14 @@ var localFaults = []struct {
 			{Address: base + 3*page, Data: file[:10]},
 		}
 	}, pwrite.Position{}, pwrite.Position{Segment: 1, Offset: page}},
-	{"the third of four segments, inside a page: those before it are written", func(base uint64, file []byte) []pwrite.Segment {
+	{"the third of four segments, inside a page", func(base uint64, file []byte) []pwrite.Segment {
 		return []pwrite.Segment{
 			{Address: base, Data: file[:10]},
 			{Address: base + 10},
 			{Address: base + 20, Data: file[2*page:][:10]},
 			{Address: base + 40, Data: file[:10]},
 		}
-	}, pwrite.Position{Segment: 2}, pwrite.Position{Segment: 2}},
+	}, pwrite.Position{}, pwrite.Position{Segment: 2}},
 }
 
 func TestWriteFromMemoryThatCannotBeFaultedIn(t *testing.T) {

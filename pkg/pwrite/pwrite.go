@@ -122,14 +122,17 @@ func (p Position) next(segments []Segment) (address uint64, rest []byte) {
 // checkSources returns an error when the data of a segment cannot be read to its end,
 // because it is the mapping of a file that has become shorter. Its last page tells: to
 // look at all of them would make a long write half as long again. Data inside one page
-// is left to the write itself, which moves all or none of it.
+// alone is left to the write itself, which moves all or none of it.
 func checkSources(call string, segments []Segment) (Position, error) {
-	page := uintptr(os.Getpagesize())
+	page, checked := uintptr(os.Getpagesize()), uintptr(0)
 	for i := range segments {
 		data := segments[i].Data
-		if len(data) == 0 || linux.AddressOf(data)&(page-1)+uintptr(len(data)) <= page {
+		first := linux.AddressOf(data)
+		last := (first + uintptr(len(data)) - 1) &^ (page - 1)
+		if len(data) == 0 || last == checked || (len(segments) == 1 && first >= last) {
 			continue
 		}
+		checked = last
 		switch linux.MadvisePages(data[len(data)-1:], unix.MADV_POPULATE_READ) {
 		case unix.EFAULT, unix.ENOMEM, unix.EHWPOISON:
 			p := Position{}.skipEmpty(segments)
