@@ -3,11 +3,11 @@ package inject
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +44,11 @@ func (t *thread) readFilters() error {
 		if err != nil {
 			return fmt.Errorf("%w, and can't be read to see whether it does: %w", ErrSeccomp, err)
 		}
-		t.filters = append(t.filters, slices.Clone(program[:n]))
+		filter, err := newFilter(program[:n])
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSeccomp, err)
+		}
+		t.filters = append(t.filters, filter)
 	}
 }
 
@@ -59,11 +63,12 @@ func (t *thread) confirmAllowed(instruction, number uint64, arguments [6]uint64)
 		t.filtersRead = true
 	}
 	data := seccompData(uint32(number), t.saved.abi.audit, instruction, arguments)
-	for _, program := range t.filters {
-		action, err := runFilter(program, data)
+	for _, filter := range t.filters {
+		answer, err := filter.Run(data)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSeccomp, err)
 		}
+		action := uint32(answer)
 		if action&seccompActionMask != seccompAllow && action&seccompActionMask != seccompLog {
 			return fmt.Errorf("%w: it answers %#x to system call %d", ErrSeccomp, action, number)
 		}
@@ -71,148 +76,47 @@ func (t *thread) confirmAllowed(instruction, number uint64, arguments [6]uint64)
 	return nil
 }
 
-// seccompData is struct seccomp_data of the uapi header linux/seccomp.h.
+const seccompDataSize = 64
+
+// seccompData is struct seccomp_data of the uapi header linux/seccomp.h. Filters
+// load words of it in the byte order of the machine, and package bpf big endian ones.
 func seccompData(number, audit uint32, instruction uint64, arguments [6]uint64) []byte {
-	data := binary.NativeEndian.AppendUint32(nil, number)
+	data := make([]byte, 0, seccompDataSize)
+	data = binary.NativeEndian.AppendUint32(data, number)
 	data = binary.NativeEndian.AppendUint32(data, audit)
 	data = binary.NativeEndian.AppendUint64(data, instruction)
 	for _, argument := range arguments {
 		data = binary.NativeEndian.AppendUint64(data, argument)
 	}
+	for at := 0; at < len(data); at += 4 {
+		binary.BigEndian.PutUint32(data[at:], binary.NativeEndian.Uint32(data[at:]))
+	}
 	return data
 }
 
-// filterMachine is the classic BPF machine of networking/filter.rst in the
-// kernel's documentation, as far as seccomp filters may use it.
-type filterMachine struct {
-	a, x    uint32
-	scratch [16]uint32
-	data    []byte
-}
-
-var errBadFilter = fmt.Errorf("the filter holds an instruction that no filter may: %w", unix.EINVAL)
-
-// runFilter returns what a filter answers to data.
-func runFilter(program []unix.SockFilter, data []byte) (uint32, error) {
-	m := filterMachine{data: data}
-	for pc := 0; pc < len(program); pc++ {
-		in := program[pc]
-		switch in.Code & 0x07 {
-		case unix.BPF_RET:
-			if in.Code&0x18 == unix.BPF_A {
-				return m.a, nil
-			}
-			return in.K, nil
-		case unix.BPF_JMP:
-			pc += m.jump(in)
-		default:
-			if !m.step(in) {
-				return 0, errBadFilter
-			}
+// newFilter returns what runs a filter that the kernel has accepted. It fails where
+// package bpf would run it in another way than the kernel.
+func newFilter(program []unix.SockFilter) (*bpf.VM, error) {
+	instructions := make([]bpf.Instruction, len(program))
+	for i, in := range program {
+		same := true
+		instructions[i] = bpf.RawInstruction{Op: in.Code, Jt: in.Jt, Jf: in.Jf, K: in.K}.Disassemble()
+		switch known := instructions[i].(type) {
+		case bpf.LoadAbsolute:
+			same = in.Code == unix.BPF_LD|unix.BPF_ABS && known.Off < seccompDataSize && known.Off%4 == 0
+		case bpf.LoadExtension: // the length, which package bpf loads into A, never into X
+			same = in.Code&unix.BPF_LEN != 0
+			instructions[i] = bpf.LoadConstant{Dst: bpf.Register(in.Code & unix.BPF_LDX), Val: seccompDataSize}
+		case bpf.LoadIndirect, bpf.LoadMemShift:
+			same = false // no filter of seccomp has these
+		case bpf.ALUOpX: // the kernel shifts by the last 5 bits of X
+			same = known.Op != bpf.ALUOpShiftLeft && known.Op != bpf.ALUOpShiftRight
+		case bpf.Jump:
+			same = known.Skip < unix.BPF_MAXINSNS // package bpf adds it as an int
+		}
+		if !same {
+			return nil, fmt.Errorf("its instruction %d (%#x) can't be run here", i, in.Code)
 		}
 	}
-	return 0, errBadFilter
-}
-
-// jump returns how many instructions are left out.
-func (m *filterMachine) jump(in unix.SockFilter) int {
-	operand := in.K
-	if in.Code&unix.BPF_X != 0 {
-		operand = m.x
-	}
-	holds := false
-	switch in.Code & 0xf0 {
-	case unix.BPF_JA:
-		return int(min(in.K, unix.BPF_MAXINSNS)) // beyond the end all are alike
-	case unix.BPF_JEQ:
-		holds = m.a == operand
-	case unix.BPF_JGT:
-		holds = m.a > operand
-	case unix.BPF_JGE:
-		holds = m.a >= operand
-	case unix.BPF_JSET:
-		holds = m.a&operand != 0
-	}
-	if holds {
-		return int(in.Jt)
-	}
-	return int(in.Jf)
-}
-
-// step does an instruction that neither jumps nor returns. It reports whether a
-// filter may hold it.
-func (m *filterMachine) step(in unix.SockFilter) bool {
-	switch in.Code & 0x07 {
-	case unix.BPF_LD:
-		return m.load(in, &m.a)
-	case unix.BPF_LDX:
-		return m.load(in, &m.x)
-	case unix.BPF_ST:
-		m.scratch[in.K%16] = m.a
-	case unix.BPF_STX:
-		m.scratch[in.K%16] = m.x
-	case unix.BPF_MISC:
-		if in.Code&0xf8 == unix.BPF_TXA {
-			m.a = m.x
-		} else {
-			m.x = m.a
-		}
-	case unix.BPF_ALU:
-		return m.alu(in)
-	}
-	return true
-}
-
-func (m *filterMachine) load(in unix.SockFilter, to *uint32) bool {
-	switch in.Code & 0xe0 {
-	case unix.BPF_ABS:
-		if uint64(in.K)+4 > uint64(len(m.data)) {
-			return false
-		}
-		*to = binary.NativeEndian.Uint32(m.data[in.K:])
-	case unix.BPF_IMM:
-		*to = in.K
-	case unix.BPF_MEM:
-		*to = m.scratch[in.K%16]
-	case unix.BPF_LEN:
-		*to = uint32(len(m.data))
-	default:
-		return false
-	}
-	return true
-}
-
-func (m *filterMachine) alu(in unix.SockFilter) bool {
-	operand := in.K
-	if in.Code&unix.BPF_X != 0 {
-		operand = m.x
-	}
-	switch in.Code & 0xf0 {
-	case unix.BPF_ADD:
-		m.a += operand
-	case unix.BPF_SUB:
-		m.a -= operand
-	case unix.BPF_MUL:
-		m.a *= operand
-	case unix.BPF_DIV:
-		if operand == 0 {
-			return false
-		}
-		m.a /= operand
-	case unix.BPF_OR:
-		m.a |= operand
-	case unix.BPF_AND:
-		m.a &= operand
-	case unix.BPF_XOR:
-		m.a ^= operand
-	case unix.BPF_LSH:
-		m.a <<= operand & 31
-	case unix.BPF_RSH:
-		m.a >>= operand & 31
-	case unix.BPF_NEG:
-		m.a = -m.a
-	default:
-		return false
-	}
-	return true
+	return bpf.NewVM(instructions)
 }

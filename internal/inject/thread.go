@@ -7,6 +7,7 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,8 +26,8 @@ type thread struct {
 	frame *restoreFrame // nil when it has none
 
 	filtersRead bool
-	shadowStack bool                // known when the filters are
-	filters     [][]unix.SockFilter // of seccomp, the last installed first
+	shadowStack bool      // known when the filters are
+	filters     []*bpf.VM // of seccomp, the last installed first
 }
 
 // call makes a system call in the thread.
