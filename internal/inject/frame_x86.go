@@ -17,8 +17,7 @@ const (
 	frameRegisters      = 48
 	framePointerToState = frameRegisters + 23*8
 	frameMask           = frameRegisters + 256
-	frameInfo           = frameMask + 8 // siginfo_t, which nobody reads
-	frameState          = 512           // aligned to 64, as XRSTOR wants it
+	frameState          = 512 // behind siginfo_t, which nobody reads; aligned to 64, as XRSTOR wants it
 
 	flagsOfContext = 7 // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 	// An alternate signal stack with these flags is refused, and the error is

@@ -2,7 +2,7 @@
 // own threads, with an instruction that it has mapped, never one that we wrote.
 // The thread is then made what it was.
 //
-// It stops nothing, which is package inject's part, and knows nothing of Mach.
+// It stops nothing, which is package ptrace's part, and knows nothing of Mach.
 package inject
 
 import (

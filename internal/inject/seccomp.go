@@ -11,15 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Values of Seccomp in /proc/PID/status, and results of a filter: seccomp(2).
-const (
-	seccompModeNone   = 0
-	seccompModeFilter = 2
-	seccompAllow      = 0x7fff0000
-	seccompLog        = 0x7ffc0000
-	seccompActionMask = 0xffff0000
-)
-
 // readFilters reads the seccomp filters of the thread, which stay what they are
 // while the process is stopped, and notes whether the processor checks where the
 // thread returns to, which the same file says. It fails when they can't be read,
@@ -30,9 +21,9 @@ func (t *thread) readFilters() error {
 	switch {
 	case err != nil:
 		return &ptrace.StopError{TID: t.tid, Err: err}
-	case status.Seccomp == seccompModeNone:
+	case status.Seccomp == unix.SECCOMP_MODE_DISABLED:
 		return nil
-	case status.Seccomp != seccompModeFilter:
+	case status.Seccomp != unix.SECCOMP_MODE_FILTER:
 		return fmt.Errorf("%w: strict mode", ErrSeccomp)
 	}
 	var program [unix.BPF_MAXINSNS]unix.SockFilter
@@ -64,13 +55,13 @@ func (t *thread) confirmAllowed(instruction, number uint64, arguments [6]uint64)
 	}
 	data := seccompData(uint32(number), t.saved.abi.audit, instruction, arguments)
 	for _, filter := range t.filters {
-		answer, err := filter.Run(data)
+		result, err := filter.Run(data)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSeccomp, err)
 		}
-		action := uint32(answer)
-		if action&seccompActionMask != seccompAllow && action&seccompActionMask != seccompLog {
-			return fmt.Errorf("%w: it answers %#x to system call %d", ErrSeccomp, action, number)
+		answer := uint32(result)
+		if action := answer & unix.SECCOMP_RET_ACTION_FULL; action != unix.SECCOMP_RET_ALLOW && action != unix.SECCOMP_RET_LOG {
+			return fmt.Errorf("%w: it answers %#x to system call %d", ErrSeccomp, answer, number)
 		}
 	}
 	return nil

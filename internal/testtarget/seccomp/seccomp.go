@@ -9,22 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Results of a filter, from the uapi header linux/seccomp.h.
-const (
-	returnKill  = 0x80000000 // SECCOMP_RET_KILL_PROCESS
-	returnErrno = 0x00050000 // SECCOMP_RET_ERRNO
-	returnAllow = 0x7fff0000 // SECCOMP_RET_ALLOW
-)
-
 // Refuse makes the kernel answer errno to the system calls of the given numbers,
 // in all threads of this process, for good (seccomp(2)). A test starts its own
 // program anew for it.
 func Refuse(errno unix.Errno, numbers ...uintptr) error {
-	return install(returnErrno|uint32(errno), numbers)
+	return install(unix.SECCOMP_RET_ERRNO|uint32(errno), numbers)
 }
 
 // Kill makes the kernel end this process when it makes one of the system calls.
-func Kill(numbers ...uintptr) error { return install(returnKill, numbers) }
+func Kill(numbers ...uintptr) error { return install(unix.SECCOMP_RET_KILL_PROCESS, numbers) }
 
 func install(action uint32, numbers []uintptr) error {
 	const (
@@ -38,7 +31,7 @@ func install(action uint32, numbers []uintptr) error {
 			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: action},
 		)
 	}
-	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: returnAllow})
+	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
