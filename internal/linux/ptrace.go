@@ -125,3 +125,39 @@ func PtracePosition(tid int) (pc, sp uint64, err error) {
 	_, err = ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(info), unsafe.Pointer(&info))
 	return info.pc, info.sp, err
 }
+
+// ChildState is what waitid(2) tells of a child or tracee.
+type ChildState struct {
+	TID    int // 0 when there is nothing to tell
+	Code   int // CLD_EXITED and so on, of the uapi header asm-generic/siginfo.h
+	Status int // exit status, or the signal with a ptrace event in bits 8 and up
+}
+
+// Ended reports whether the thread has ended: CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+func (s ChildState) Ended() bool { return 1 <= s.Code && s.Code <= 3 }
+
+// Trapped reports whether it is stopped for its tracer: CLD_TRAPPED.
+func (s ChildState) Trapped() bool { return s.Code == 4 }
+
+// childInfo is siginfo_t as waitid(2) fills it: three words, then a union that
+// is aligned to a pointer.
+type childInfo struct {
+	signo, errno, code int32
+	_                  [unsafe.Sizeof(uintptr(0)) - 4]byte
+	pid                int32
+	uid                uint32
+	status             int32
+	_                  [128]byte
+}
+
+// PeekChild tells the state of the child or traced thread tid without waiting
+// and without consuming it: waitid(2) with WNOHANG and WNOWAIT. A stop that is
+// not consumed keeps the signal that caused it, and the kernel delivers that
+// signal even if the tracer is killed. The error is ECHILD when tid is neither
+// child nor tracee.
+func PeekChild(tid int) (ChildState, error) {
+	const options = unix.WEXITED | unix.WSTOPPED | unix.WALL | unix.WNOHANG | unix.WNOWAIT
+	var info childInfo
+	err := unix.Waitid(unix.P_PID, tid, (*unix.Siginfo)(unsafe.Pointer(&info)), options, nil)
+	return ChildState{TID: int(info.pid), Code: int(info.code), Status: int(info.status)}, err
+}

@@ -43,7 +43,7 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 	}
 	for deadline := time.Now().Add(testtarget.Patience); ; time.Sleep(time.Millisecond) {
 		for _, tid := range tids {
-			if told, err := linux.PeekChild(tid); err == nil && told.Code == linux.CLD_TRAPPED {
+			if told, err := linux.PeekChild(tid); err == nil && told.Trapped() {
 				if told.Status != int(signal) { // the Go runtime's own
 					if err := unix.PtraceCont(tid, told.Status); err != nil {
 						return nil, err

@@ -97,7 +97,7 @@ func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error
 		switch {
 		case err != unix.ESRCH:
 			return stop, &StopError{TID: tid, Err: err}
-		case peekErr != nil, told.Code == linux.CLD_EXITED, told.Code == linux.CLD_KILLED, told.Code == linux.CLD_DUMPED, w.long() && isDead(s.pid, tid):
+		case peekErr != nil, told.Ended(), w.long() && isDead(s.pid, tid):
 			return stop, &StopError{TID: tid, Err: unix.ESRCH}
 		case w.long() && ctx.Err() != nil: // else a stop in the next moment would be missed
 			return stop, timeout(ctx, tid, ErrTimeout)

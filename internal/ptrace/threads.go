@@ -176,10 +176,10 @@ func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
 		return isGone, nil
 	case err != nil:
 		return isRunning, err
-	case told.Code == linux.CLD_EXITED || told.Code == linux.CLD_KILLED || told.Code == linux.CLD_DUMPED:
+	case told.Ended():
 		reap(pid, tid)
 		return isGone, nil
-	case told.Code == linux.CLD_TRAPPED:
+	case told.Trapped():
 		t.stopped, t.signal = true, 0
 		if event := told.Status >> 8; event == 0 {
 			t.signal = unix.Signal(told.Status & 0x7f)
@@ -214,7 +214,7 @@ func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
 func reapThreads(pid int) {
 	tids, _ := threadsOf(pid)
 	for _, tid := range tids {
-		if told, err := linux.PeekChild(tid); err == nil && told.TID != 0 && told.Code != linux.CLD_TRAPPED && told.Code != linux.CLD_STOPPED {
+		if told, err := linux.PeekChild(tid); err == nil && told.Ended() {
 			reap(pid, tid)
 		}
 	}
