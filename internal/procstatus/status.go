@@ -8,12 +8,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Status is what /proc/PID/task/TID/status says. What the kernel leaves out is
 // zero.
 type Status struct {
-	State       string // one letter: R, S, D, T, t, Z, X, I
 	Tracer      int    // the thread that traces it
 	Seccomp     int    // mode of seccomp(2)
 	X86Features string // such as "shstk", a shadow stack
@@ -38,19 +39,16 @@ func parse(text string) (s Status, err error) {
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
-		var lineErr error
 		switch name {
-		case "State":
-			s.State, _, _ = strings.Cut(value, " ")
 		case "TracerPid":
-			s.Tracer, lineErr = strconv.Atoi(value)
+			s.Tracer, err = strconv.Atoi(value)
 		case "Seccomp":
-			s.Seccomp, lineErr = strconv.Atoi(value)
+			s.Seccomp, err = strconv.Atoi(value)
 		case "x86_Thread_features":
 			s.X86Features = value
 		}
-		if lineErr != nil {
-			return Status{}, fmt.Errorf("line %q: %w", line, lineErr)
+		if err != nil {
+			return Status{}, fmt.Errorf("line %q: %w", line, err)
 		}
 	}
 	return s, nil
@@ -64,10 +62,7 @@ func TracerOf(pid int) int {
 }
 
 // IsOwnThread reports whether tid is a thread of this program.
-func IsOwnThread(tid int) bool {
-	_, err := os.Stat("/proc/self/task/" + strconv.Itoa(tid))
-	return err == nil
-}
+func IsOwnThread(tid int) bool { return unix.Tgkill(os.Getpid(), tid, 0) == nil }
 
 // Threads lists the threads of a process, dead ones too. The error is ENOENT or
 // ESRCH when there is no such process, or, with those that were found by then and

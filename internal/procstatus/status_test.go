@@ -2,7 +2,6 @@ package procstatus
 
 import (
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -11,8 +10,8 @@ import (
 func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
 func TestStatusOfThisThread(t *testing.T) {
-	if s, err := ReadThread(os.Getpid(), os.Getpid()); err != nil || !strings.Contains("RSD", s.State) {
-		t.Errorf("ReadThread = %+v, %v", s, err)
+	if _, err := ReadThread(os.Getpid(), os.Getpid()); err != nil {
+		t.Errorf("ReadThread of this thread: %v", err)
 	}
 	if _, err := ReadThread(-1, -1); !os.IsNotExist(err) {
 		t.Errorf("ReadThread of no process: %v", err)
@@ -27,7 +26,7 @@ func TestStatusOfThisThread(t *testing.T) {
 
 func TestLines(t *testing.T) {
 	s, err := parse("Name:\ta:b\nState:\tt (tracing stop)\nPPid:\t7\nTracerPid:\t9\nSeccomp:\t2\nx86_Thread_features:\tshstk \nNew:\tx\n")
-	want := Status{State: "t", Tracer: 9, Seccomp: 2, X86Features: "shstk"}
+	want := Status{Tracer: 9, Seccomp: 2, X86Features: "shstk"}
 	if err != nil || s != want {
 		t.Errorf("parse = %+v, %v; want %+v", s, err, want)
 	}

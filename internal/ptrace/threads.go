@@ -109,14 +109,14 @@ func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
 	for {
 		running := 0
 		for tid, t := range s.threads {
-			switch state, err := t.look(s.pid, tid, w.long()); {
+			switch isGone, err := t.look(s.pid, tid, w.long()); {
 			case err != nil:
 				return gone, &StopError{TID: tid, Err: err}
-			case state == isRunning:
-				running = tid
-			case state == isGone:
+			case isGone:
 				delete(s.threads, tid)
 				gone, s.lost = true, true
+			case !t.stopped:
+				running = tid
 			}
 		}
 		if running == 0 {
@@ -158,54 +158,41 @@ func (w *waiter) wait() {
 // long reports whether the wait is so long that something may be wrong.
 func (w *waiter) long() bool { return w.pause == longestPause }
 
-// threadState is what look finds.
-type threadState int
-
-const (
-	isRunning threadState = iota
-	isStopped
-	isGone // ended, or no longer traced by us under this number
-)
-
-// look notes whether the thread is stopped. With closely set it also finds what
-// the kernel does not tell a tracer that waits.
-func (t *thread) look(pid, tid int, closely bool) (threadState, error) {
+// look notes whether the thread is stopped. It is gone when it has ended, or is no
+// longer traced by us under this number. With closely set look also finds what the
+// kernel does not tell a tracer that waits.
+func (t *thread) look(pid, tid int, closely bool) (gone bool, err error) {
 	told, err := linux.PeekChild(tid)
 	switch {
 	case err == unix.ECHILD:
-		return isGone, nil
+		return true, nil
 	case err != nil:
-		return isRunning, err
+		return false, err
 	case told.Ended():
 		reap(pid, tid)
-		return isGone, nil
+		return true, nil
 	case told.Trapped():
 		t.stopped, t.signal = true, 0
 		if event := told.Status >> 8; event == 0 {
 			t.signal = unix.Signal(told.Status & 0x7f)
 		}
-		return isStopped, nil
+		return false, nil
 	}
 	if !t.stopped && !closely {
-		return isRunning, nil
+		return false, nil
 	}
 	t.stopped = false
-	switch _, err := unix.PtraceGetEventMsg(tid); {
-	case err == nil:
+	if _, err := unix.PtraceGetEventMsg(tid); err == nil {
 		// It is stopped. Unless it stopped this moment, another wait of this
 		// program has consumed that, and its signal.
-		if told, err := linux.PeekChild(tid); err == nil && told.TID == 0 {
-			t.stopped = true
-			return isStopped, nil
-		}
-		return isRunning, nil
-	case unix.PtraceInterrupt(tid) == unix.ESRCH, isDead(pid, tid):
-		// Another thread has taken the process's number by running another
-		// program, or the first thread ended before the others, which the kernel
-		// tells only when they have ended too.
-		return isGone, nil
+		told, err := linux.PeekChild(tid)
+		t.stopped = err == nil && told.TID == 0
+		return false, nil
 	}
-	return isRunning, nil
+	// Another thread has taken the process's number by running another program, or
+	// the first thread ended before the others, which the kernel tells only when
+	// they have ended too.
+	return unix.PtraceInterrupt(tid) == unix.ESRCH || isDead(pid, tid), nil
 }
 
 // reapThreads reaps the threads of the process that ended while we traced them.
@@ -268,6 +255,6 @@ func isKernelWorker(pid, tid int) bool {
 // isDead reports whether a thread has ended, though it may still be listed: a
 // process whose first thread ended before the others lists it until the end.
 func isDead(pid, tid int) bool {
-	status, err := procstatus.ReadThread(pid, tid)
-	return err != nil || status.State == "Z" || status.State == "X"
+	stat, err := procstatus.ReadStat(pid, tid)
+	return err != nil || stat.State == 'Z' || stat.State == 'X'
 }
