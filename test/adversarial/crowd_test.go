@@ -149,7 +149,7 @@ func judgeCrowded(t *testing.T, target *program, call call, room int, answer fun
 }
 
 // judgeDeath makes sure that the death of a writer left the target unharmed, but
-// where it may have made a system call on a thread that has no way back (attack 4).
+// where it may have made a system call on a thread without a restore frame (attack 4).
 func judgeDeath(t *testing.T, target *program, call call, what string) {
 	t.Helper()
 	how := harm(target.PID)
