@@ -55,9 +55,13 @@ type Target struct {
 // [Run], whose error it then wraps.
 type Caller struct {
 	ctx    context.Context
+	end    context.CancelFunc // of ctx
 	target Target
 	thread *thread // nil until the first call
 }
+
+// patience bounds what must be done though the context is done.
+const patience = 10 * time.Second
 
 // Run runs f, which makes system calls in the target. The first one takes a
 // thread, which is given back when f returns, with its registers, its signal mask
@@ -75,8 +79,9 @@ type Caller struct {
 // takes effect without the tracer being asked. Without PTRACE_O_TRACESYSGOOD, which
 // is the tracer's to set, a kill of this process during a call kills the target.
 func Run(ctx context.Context, t Target, f func(*Caller) error) (err error) {
-	c := &Caller{ctx: ctx, target: t}
+	c := &Caller{ctx: ctx, end: func() {}, target: t}
 	defer func() {
+		c.end()
 		if c.thread == nil {
 			return
 		}
@@ -85,6 +90,13 @@ func Run(ctx context.Context, t Target, f func(*Caller) error) (err error) {
 		}
 	}()
 	return f(c)
+}
+
+// Insist lets the calls that follow be made though the context is done, because what
+// was begun must be undone or finished.
+func (c *Caller) Insist() {
+	c.end()
+	c.ctx, c.end = context.WithTimeout(context.WithoutCancel(c.ctx), patience)
 }
 
 // Mprotect is mprotect(2).
@@ -137,7 +149,7 @@ func (c *Caller) callHere(f function, arguments []uint64) (uint64, error) {
 func (c *Caller) giveBack(err *error) {
 	// It takes no longer than the thread needs to be scheduled, and must be done
 	// though the context has ended.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), patience)
 	defer cancel()
 	backErr := c.thread.giveBack(ctx)
 	c.thread = nil

@@ -319,3 +319,26 @@ func TestTheEndOfTheContextEndsCalls(t *testing.T) {
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)
 }
+
+func TestCallsThatAreInsistedOnAreMadeAfterTheEndOfTheContext(t *testing.T) {
+	process := testtarget.Start(t)
+	target := stopTarget(t, process.PID)
+	before := statesOf(t, target)
+	ctx, cancel := context.WithCancel(context.Background())
+	err := Run(ctx, target, func(c *Caller) error {
+		page := mapPage(t, c)
+		cancel()
+		for range 2 {
+			c.Insist()
+			if err := c.Mprotect(page, 4096, procmaps.Read); err != nil {
+				return err
+			}
+		}
+		return c.Munmap(page, 4096)
+	})
+	if err != nil || !maps.Equal(statesOf(t, target), before) {
+		t.Errorf("Run = %v; want nil and all threads as they were", err)
+	}
+	target.Session.Resume()
+	testtarget.WantRunning(t, process)
+}
