@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +69,7 @@ func IsOwnThread(tid int) bool { return unix.Tgkill(os.Getpid(), tid, 0) == nil 
 // ESRCH when there is no such process, or, with those that were found by then and
 // not nil, when it ends meanwhile.
 func Threads(pid int) ([]int, error) {
-	directory, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
+	directory, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/task", unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

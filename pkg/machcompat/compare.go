@@ -62,17 +62,33 @@ func (e *MismatchError) Unwrap() error { return ErrMismatch }
 // [Task.ReadBatch], [Task.WriteBatch], [Task.WithWritable] or [Task.Stopped].
 // KERN_INVALID_ARGUMENT is also the code for a Mask that is not as long as Old.
 func (t *Task) CompareAndWrite(ctx context.Context, changes []Change) error {
-	return t.Stopped(ctx, func(s *Stopped) error { return s.CompareAndWrite(changes) })
+	if !t.enter() {
+		return t.closedError(opWrite)
+	}
+	defer t.leave()
+	s, err := t.openShared(ctx)
+	if err != nil {
+		return t.newError(opWrite, firstChange(changes), 0, fault{}, err)
+	}
+	defer s.leave()
+	return (&Stopped{t.process, s}).CompareAndWrite(changes)
+}
+
+func firstChange(changes []Change) uint64 {
+	if len(changes) == 0 {
+		return 0
+	}
+	return changes[0].Address
 }
 
 // CompareAndWrite is [Task.CompareAndWrite].
 func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 	p := s.process
 	scope := scope{stop: s.stop}
-	if err := scope.begin(false); err != nil {
-		return p.newError(opWrite, 0, 0, fault{}, err)
+	if err := scope.begin(true); err != nil {
+		return p.newError(opWrite, firstChange(changes), 0, fault{}, err)
 	}
-	defer scope.done()
+	defer scope.done(true)
 	scope.alone = true
 	var old, new []pwrite.Segment
 	var places []int // of which change each old one is
@@ -87,7 +103,7 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 		new = append(new, pwrite.Segment{Address: c.Address, Data: c.New})
 	}
 	if err := p.readBatch(scope, old); err != nil {
-		return err
+		return ofChange(err, places)
 	}
 	mismatch := &MismatchError{}
 	for i, found := range old {
@@ -101,17 +117,31 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 		e.Segment = first.Change
 		return e
 	}
-	for _, c := range changes {
+	for i, c := range changes {
 		if !c.Unprotect || len(c.New) == 0 {
 			continue
 		}
 		restore, unprotectErr := p.unprotect(scope, c.Address, uint64(len(c.New)))
 		if unprotectErr != nil {
-			return unprotectErr
+			return ofChange(unprotectErr, []int{i})
 		}
-		defer func() { err = errors.Join(err, restore()) }()
+		defer func() {
+			if restoreErr := restore(); err == nil {
+				err = restoreErr
+			} else if restoreErr != nil {
+				err = errors.Join(err, restoreErr)
+			}
+		}()
 	}
 	return p.write(opWrite, scope, new, true)
+}
+
+// ofChange makes the segment that an error names the change that it is of.
+func ofChange(err error, changes []int) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Segment < len(changes) {
+		e.Segment = changes[e.Segment]
+	}
+	return err
 }
 
 // matches reports whether the bytes that count are as expected.

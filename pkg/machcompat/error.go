@@ -15,7 +15,7 @@ import (
 // ErrClosed is what calls on a [Task] wrap after Close.
 var ErrClosed = errors.New("the task is closed")
 
-// Error is every error of this package. It serves [errors.Is] with its Mach code
+// Error is every error of a [Task]. It serves [errors.Is] with its Mach code
 // and with its errno:
 //
 //	errors.Is(err, machcompat.KERN_PROTECTION_FAILURE)
@@ -46,7 +46,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
-	if e.Op == opTaskForPID {
+	if e.Op == opTaskForPID || e.Op == opSuspend || e.Op == opResume {
 		fmt.Fprintf(&b, " %d", e.PID)
 	} else {
 		fmt.Fprintf(&b, " %#x+%d", e.Address, e.Size)
@@ -180,6 +180,10 @@ func (p *process) transferError(op string, b backend, segments []pwrite.Segment,
 // newError makes the error of what a check found, or else of err.
 func (p *process) newError(op string, address, size uint64, found fault, err error) *Error {
 	e := &Error{Op: op, PID: p.pid, Address: address, Size: size, Code: found.code, Fault: found.address, Err: err}
+	if err == ErrClosed {
+		e.Code = KERN_INVALID_ARGUMENT
+		return e
+	}
 	if gone := p.identity.confirm(); errors.Is(gone, unix.ESRCH) {
 		// Nothing else that went wrong matters, or can be believed.
 		e.Code, e.Err = KERN_INVALID_ARGUMENT, gone

@@ -118,7 +118,10 @@ func (i *identity) confirm() error {
 		if err := i.maps.Alive(); err != nil {
 			return err
 		}
-		if random, err := i.readRandom(); err != nil || random != i.random {
+		switch random, err := i.readRandom(); {
+		case err != nil:
+			return procmaps.ErrGone
+		case random != i.random && random != [16]byte{}: // which the program has erased
 			return procmaps.ErrGone
 		}
 	}
@@ -133,15 +136,21 @@ func (i *identity) stat() (procstatus.Stat, error) {
 	if err != nil || stat.StartCode != 0 {
 		return stat, err
 	}
-	tids, _ := procstatus.Threads(i.pid)
-	for _, tid := range tids {
-		if other, err := procstatus.ReadStat(i.pid, tid); err == nil && other.StartCode != 0 {
-			// The process was still there, so the number meant it.
-			_, err := i.firstStat()
-			return other, err
+	err = procmaps.ErrGone
+	tryThreads(i.pid, func(tid int) bool {
+		other, readErr := procstatus.ReadStat(i.pid, tid)
+		if readErr == nil && other.StartCode != 0 {
+			// If the process is still there, the number meant it.
+			stat = other
+			_, err = i.firstStat()
+			return true
 		}
-	}
-	return procstatus.Stat{}, procmaps.ErrGone
+		if errors.Is(readErr, unix.EMFILE) || errors.Is(readErr, unix.ENFILE) || errors.Is(readErr, unix.ENOMEM) {
+			err = readErr
+		}
+		return false
+	})
+	return stat, err
 }
 
 func (i *identity) firstStat() (procstatus.Stat, error) {

@@ -17,6 +17,9 @@ type systemCalls interface {
 	Mprotect(start, length uint64, prot procmaps.Perms) error
 	Mmap(start, length uint64, flags int) (uint64, error)
 	Munmap(start, length uint64) error
+	// Insist lets the calls that follow be made though their context is done: to
+	// undo or to finish what was begun.
+	Insist()
 }
 
 // ownCalls makes them in this process.
@@ -32,10 +35,14 @@ func (ownCalls) Mmap(start, length uint64, flags int) (uint64, error) {
 
 func (ownCalls) Munmap(start, length uint64) error { return linux.Munmap(start, length) }
 
+func (ownCalls) Insist() {}
+
 // calling has the task make system calls, in the stop s or, if there is none, in
 // one of their own. A task that is this process needs no stop.
 func (p *process) calling(s scope, f func(systemCalls) error) error {
 	if p.pid == os.Getpid() {
+		p.own.Lock()
+		defer p.own.Unlock()
 		return f(ownCalls{})
 	}
 	const attempts = 20
@@ -58,7 +65,7 @@ func (p *process) callingOnce(s scope, f func(systemCalls) error) (err error) {
 	if err := s.begin(true); err != nil {
 		return err
 	}
-	defer s.done()
+	defer s.done(true)
 	return s.inject(f)
 }
 
@@ -215,16 +222,18 @@ func protectSpans(c systemCalls, spans []procmaps.Span, want func(procmaps.Perms
 		if err == nil {
 			continue
 		}
-		if _, ok := err.(unix.Errno); !ok {
-			return err // the call was not made
-		}
-		// The kernel may have changed the front of this one.
-		for _, changed := range spans[:i+1] {
+		_, refused := err.(unix.Errno)
+		c.Insist()
+		for _, changed := range spans[:i+1] { // the kernel may have changed the front of this one
 			if undoErr := c.Mprotect(changed.Start, changed.End-changed.Start, changed.Perms); undoErr != nil && undoErr != err {
 				err = fmt.Errorf("%w, and what was changed could not be put back: %w", err, undoErr)
+				break
 			}
 		}
-		return &spanError{span.Start, err}
+		if refused {
+			return &spanError{span.Start, err}
+		}
+		return err
 	}
 	return nil
 }

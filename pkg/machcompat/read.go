@@ -48,7 +48,7 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 		if r.err = s.begin(false); r.err != nil {
 			return p.transferError(opRead, b, segments, r)
 		}
-		defer s.done()
+		defer s.done(false)
 	}
 	usesVM := p.usesProcessVM(segments)
 	if s.stop != nil && usesVM {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/inject"
@@ -15,8 +14,8 @@ import (
 )
 
 // Stopped is a task all of whose threads are stopped: see [Task.Stopped]. Its
-// methods are those of [Task], for one after the other or at the same time, and
-// work in that one stop.
+// methods are like those of [Task], and work in that one stop, one at a time. After
+// its end they fail with KERN_ABORTED.
 type Stopped struct {
 	process *process
 	stop    *stop
@@ -36,7 +35,9 @@ type Thread = ptrace.Thread
 // deadline gets that of [WithStopTimeout], 10 s. To hold a task for longer see
 // [Task.Suspend].
 //
-// Calls of t that need a stop, from f or from elsewhere, share this one.
+// Calls of t that need a stop, from f or from elsewhere, share this one, and keep
+// the task stopped until they end. Those of another Task of the same process wait
+// until this one has ended.
 //
 // The error is that of f, or an [*Error]: KERN_INVALID_ARGUMENT when the task has
 // ended, KERN_FAILURE when it can't be stopped (traced by another, or a thread
@@ -48,7 +49,7 @@ func (t *Task) Stopped(ctx context.Context, f func(s *Stopped) error) error {
 		return t.closedError(opSuspend)
 	}
 	defer t.leave()
-	s, err := t.openShared(ctx, true)
+	s, err := t.openShared(ctx)
 	if err != nil {
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
@@ -68,6 +69,7 @@ func (t *Task) Stopped(ctx context.Context, f func(s *Stopped) error) error {
 // thread goes on afterwards. A call that the task must make itself (Protect,
 // Allocate, Deallocate) runs one of its threads for a moment, whose registers and
 // signal mask are what they were afterwards; no stop is left to be waited for.
+// Those calls must be methods of s: those of t would stop the task themselves.
 //
 // The error is that of f, or KERN_FAILURE when a thread is not stopped or another
 // thread traces it.
@@ -84,9 +86,15 @@ func (t *Task) StoppedByCaller(ctx context.Context, f func(s *Stopped) error) er
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
 	ctx, cancel := t.withDeadline(ctx)
-	s := &stop{process: t.process, session: session, ctx: ctx, cancel: cancel, turn: make(chan struct{}, 1), users: 1}
+	s := (&standstill{process: t.process, session: session, turn: make(chan struct{}, 1), holds: 1}).hold(ctx, cancel)
 	defer s.leave()
-	return f(&Stopped{t.process, s})
+	if err := f(&Stopped{t.process, s}); err != nil {
+		return err
+	}
+	if err := s.hasExpired(); err != nil {
+		return t.newError(opSuspend, 0, 0, fault{}, err)
+	}
+	return nil
 }
 
 // Threads returns the threads of the task and where each stands.
@@ -95,7 +103,7 @@ func (s *Stopped) Threads() ([]Thread, error) {
 	if err := scope.begin(true); err != nil {
 		return nil, s.process.newError(opSuspend, 0, 0, fault{}, err)
 	}
-	defer scope.done()
+	defer scope.done(true)
 	threads, err := s.stop.session.Threads()
 	if err != nil {
 		return nil, s.process.newError(opSuspend, 0, 0, fault{}, err)
@@ -113,7 +121,8 @@ func (s *Stopped) WriteBatch(segments []Segment) error {
 	return s.process.write(opWrite, scope{stop: s.stop}, segments, true)
 }
 
-// Read is [Task.ReadOverwrite].
+// Read fills p with the bytes at address, up to the first that can't be read: see
+// [Task.ReadBatch].
 func (s *Stopped) Read(address uint64, p []byte) error {
 	return s.ReadBatch([]Segment{{Address: address, Data: p}})
 }
@@ -153,20 +162,27 @@ func (t *Task) SuspendContext(ctx context.Context) error {
 		return t.closedError(opSuspend)
 	}
 	defer t.leave()
-	s, err := t.openShared(ctx, false)
+	ctx, cancel := t.withDeadline(ctx)
+	defer cancel()
+	at, err := t.open(ctx, true)
 	if err == nil {
 		if err = t.identity.confirm(); err != nil { // it may have been killed
-			s.leave()
+			at.release()
 		}
 	}
 	if err != nil {
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
 	t.stops.Lock()
-	defer t.stops.Unlock()
-	s.kept, s.ctx = true, context.Background()
-	t.stops.suspended = s
-	t.stops.suspends.Add(1)
+	open := t.users.Load() > 0
+	if open {
+		t.stops.suspends = append(t.stops.suspends, at.hold(context.WithCancel(context.Background())))
+	}
+	t.stops.Unlock()
+	if !open { // and Close has taken back all others
+		at.release()
+		return t.closedError(opSuspend)
+	}
 	return nil
 }
 
@@ -185,55 +201,56 @@ func (t *Task) Resume() error {
 
 func (p *process) resume() bool {
 	p.stops.Lock()
-	suspended := p.stops.suspends.Load() > 0
-	if suspended {
-		p.stops.suspends.Add(-1)
+	last := len(p.stops.suspends) - 1
+	if last < 0 {
+		p.stops.Unlock()
+		return false
 	}
-	s := p.stops.suspended
+	s := p.stops.suspends[last]
+	p.stops.suspends = p.stops.suspends[:last]
 	p.stops.Unlock()
-	if suspended {
-		s.leave()
-	}
-	return suspended
+	s.leave()
+	return true
 }
 
 // SuspendCount returns how many calls of [Task.Suspend] are without their
 // [Task.Resume]: suspend_count of task_info. It never waits.
 func (t *Task) SuspendCount() int {
-	if t.process == nil {
+	if t.PID() == 0 {
 		return 0
 	}
-	return int(t.stops.suspends.Load())
+	t.stops.Lock()
+	defer t.stops.Unlock()
+	return len(t.stops.suspends)
 }
 
-// stops are the stops of a process. Those in which the caller's code runs, of
-// Stopped, WithWritable and Suspend, are shared by the calls that need a stop
-// meanwhile. Its lock, which also guards the fields of each stop, is never held
-// while anything waits.
+// stops are the stops of a process. Its lock, which also guards the holds of each
+// stop, is never held while anything waits.
 type stops struct {
 	opening chan struct{} // holds a token while a shared stop is being opened
 
 	sync.Mutex
-	shared    *stop // nil when there is none
-	suspended *stop // what Suspend has kept
-	suspends  atomic.Int32
-	writable  map[uint64]*writablePage
+	shared   *standstill // that the calls which need a stop join; nil when there is none
+	suspends []*stop
+	writable []writableSpan
 }
 
-// stop is a stop of all threads of a process.
-type stop struct {
+// standstill is a process all of whose threads are stopped, for as long as there are
+// holds: of each caller whose code runs in it, and of each call that needs it to its
+// end, because /proc/PID/mem ignores protection or a thread is not what it was.
+type standstill struct {
 	process *process
 	session *ptrace.Session
-	turn    chan struct{} // holds a token while a call works in the stop
+	turn    chan struct{} // holds a token while a call works in it
+	holds   int
+}
 
-	ctx    context.Context // ends the stop, and bounds the calls that the process makes
+// stop is the hold of one caller, until it leaves or its context ends.
+type stop struct {
+	*standstill
+	ctx    context.Context // has a deadline, but for Suspend
 	cancel context.CancelFunc
-	users  int  // the stop lasts while there are any
-	kept   bool // by Suspend: ctx does not end it
-	pinned bool // a call is under way that needs the process stopped to its end
-	over   bool // ctx has ended it, or is to do so after that call
-
-	ended atomic.Bool
+	keep   func() bool // false when ctx has ended the hold
 }
 
 // withDeadline returns ctx with a deadline.
@@ -244,114 +261,109 @@ func (p *process) withDeadline(ctx context.Context) (context.Context, context.Ca
 	return context.WithTimeout(ctx, p.settings.stopTimeout)
 }
 
-// openShared returns the shared stop. If it has to make one, ctx ends that if it is
-// bounded.
-func (p *process) openShared(ctx context.Context, bounded bool) (*stop, error) {
-	ctx, cancel := p.withDeadline(ctx)
-	s, made, err := p.open(ctx, true)
-	if made && bounded {
-		s.endWith(ctx, cancel)
-	} else {
-		cancel()
+// openShared returns a hold until the end of ctx.
+func (p *process) openShared(ctx context.Context) (*stop, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errExpired, err)
 	}
-	return s, err
+	ctx, cancel := p.withDeadline(ctx)
+	at, err := p.open(ctx, true)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return at.hold(ctx, cancel), nil
 }
 
-// openOwn returns the shared stop, or makes one for a transfer of the segments
-// alone, which ends after more time than the slowest memory could take:
-// process_vm_writev waits for a page that a thread of the process itself may have
-// to bring (userfaultfd(2)).
+// openOwn returns a hold for a transfer of the segments, which ends after more time
+// than the slowest memory could take: process_vm_writev waits for a page that a thread
+// of the process itself may have to bring (userfaultfd(2)).
 func (p *process) openOwn(segments []pwrite.Segment) (*stop, error) {
 	ctx, cancel := p.withDeadline(context.Background())
 	defer cancel()
-	s, made, err := p.open(ctx, false)
-	if made {
-		const slowest = 10 // nanoseconds for a byte: 100 MB/s
-		limit := uint64(max(p.settings.stopTimeout, 0)) + pwrite.Position{Segment: len(segments)}.Moved(segments)*slowest
-		s.endWith(context.WithTimeout(context.Background(), time.Duration(min(limit, math.MaxInt64))))
+	at, err := p.open(ctx, false)
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	const slowest = 10 // nanoseconds for a byte: 100 MB/s
+	limit := uint64(max(p.settings.stopTimeout, 0)) + pwrite.Position{Segment: len(segments)}.Moved(segments)*slowest
+	return at.hold(context.WithTimeout(context.Background(), time.Duration(min(limit, math.MaxInt64)))), nil
 }
 
 // open joins the shared stop, or stops the process, and makes sure that it is
-// still the one that was opened: that can't change while it is stopped.
-func (p *process) open(ctx context.Context, shared bool) (s *stop, made bool, err error) {
+// still the one that was opened: that can't change while it is stopped. The caller
+// has a hold afterwards.
+func (p *process) open(ctx context.Context, shared bool) (*standstill, error) {
 	select {
-	case p.stops.opening <- struct{}{}:
-		defer func() { <-p.stops.opening }()
-	case <-ctx.Done():
-		return nil, false, &ptrace.StopError{TID: p.pid, Err: ptrace.ErrBusy}
+	case p.stops.opening <- struct{}{}: // however little time was given
+	default:
+		select {
+		case p.stops.opening <- struct{}{}:
+		case <-ctx.Done():
+			return nil, &ptrace.StopError{TID: p.pid, Err: fmt.Errorf("%w: %w", ptrace.ErrBusy, ctx.Err())}
+		}
 	}
+	defer func() { <-p.stops.opening }()
 	p.stops.Lock()
-	if s = p.stops.shared; s != nil {
-		s.users++
+	at := p.stops.shared
+	if at != nil {
+		at.holds++
 	}
 	p.stops.Unlock()
-	if s != nil {
-		return s, false, nil
+	if at != nil {
+		return at, nil
 	}
 	session, err := ptrace.Stop(ctx, p.pid)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if err := p.identity.confirm(); err != nil {
 		session.Resume()
-		return nil, false, err
+		return nil, err
 	}
-	s = &stop{process: p, session: session, turn: make(chan struct{}, 1), ctx: context.Background(), cancel: func() {}, users: 1}
+	at = &standstill{process: p, session: session, turn: make(chan struct{}, 1), holds: 1}
 	if shared {
 		p.stops.Lock()
-		p.stops.shared = s
+		p.stops.shared = at
 		p.stops.Unlock()
 	}
-	return s, true, nil
+	return at, nil
 }
 
-// endWith makes ctx end the stop.
-func (s *stop) endWith(ctx context.Context, cancel context.CancelFunc) {
-	s.process.stops.Lock()
-	s.ctx, s.cancel = ctx, cancel
-	s.process.stops.Unlock()
-	context.AfterFunc(ctx, s.expire)
+// hold makes the caller's hold one that ends with ctx.
+func (at *standstill) hold(ctx context.Context, cancel context.CancelFunc) *stop {
+	return &stop{at, ctx, cancel, context.AfterFunc(ctx, at.release)}
 }
 
-// expire ends the stop, but for a call that needs it to its end, because
-// /proc/PID/mem ignores protection or a thread of the process is not what it was.
-func (s *stop) expire() {
-	l := &s.process.stops
-	l.Lock()
-	s.over = !s.kept
-	now := s.over && !s.pinned
-	if s.over && l.shared == s {
-		l.shared = nil
-	}
-	l.Unlock()
-	if now {
-		s.end()
-	}
-}
-
-// leave ends the stop for one of its users.
+// leave ends a hold.
 func (s *stop) leave() {
-	l := &s.process.stops
+	if s.keep() {
+		s.release()
+	}
+	s.cancel()
+}
+
+// release takes one hold off; the process goes on when it was the last.
+func (at *standstill) release() {
+	l := &at.process.stops
 	l.Lock()
-	s.users--
-	last := s.users == 0
-	if last && l.shared == s {
+	at.holds--
+	last := at.holds == 0
+	if last && l.shared == at {
 		l.shared = nil
 	}
 	l.Unlock()
 	if last {
-		s.end()
+		at.session.Resume()
 	}
 }
 
-// end lets the process go on, once.
-func (s *stop) end() {
-	if !s.ended.Swap(true) {
-		s.cancel()
-		s.session.Resume()
+// hasExpired returns an error when the hold has ended.
+func (s *stop) hasExpired() error {
+	if err := s.ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errExpired, err)
 	}
+	return nil
 }
 
 // scope is the stop that a call is made in; none if it is zero.
@@ -363,66 +375,47 @@ type scope struct {
 // begin begins a call that works in the stop, which may need it to its end. One such
 // call is made at a time.
 func (s scope) begin(toEnd bool) error {
-	ctx, cancel := s.bound()
-	defer cancel()
-	if !s.alone {
-		select {
-		case s.turn <- struct{}{}:
-		case <-ctx.Done():
-			if err := s.hasExpired(); err != nil {
-				return err
-			}
-			return &ptrace.StopError{TID: s.process.pid, Err: ptrace.ErrBusy}
-		}
+	if !s.process.enter() {
+		return ErrClosed
+	}
+	if s.alone {
+		return nil // within a call that began it
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-s.ctx.Done():
+		s.process.leave()
+		return s.hasExpired()
 	}
 	s.process.stops.Lock()
-	s.pinned = toEnd
-	s.process.stops.Unlock()
-	if err := s.hasExpired(); err != nil {
-		s.done()
-		return err
+	err := s.hasExpired()
+	if toEnd && err == nil {
+		s.holds++
 	}
-	return nil
+	s.process.stops.Unlock()
+	if err != nil {
+		s.done(false)
+	}
+	return err
 }
 
 // done ends a call.
-func (s scope) done() {
-	s.process.stops.Lock()
-	s.pinned = false
-	over := s.over
-	s.process.stops.Unlock()
+func (s scope) done(toEnd bool) {
 	if !s.alone {
 		<-s.turn
+		if toEnd {
+			s.release()
+		}
 	}
-	if over {
-		s.end()
-	}
-}
-
-// bound returns what bounds a call in the stop.
-func (s *stop) bound() (context.Context, context.CancelFunc) {
-	s.process.stops.Lock()
-	ctx := s.ctx
-	s.process.stops.Unlock()
-	return s.process.withDeadline(ctx)
-}
-
-// hasExpired returns an error when the stop has ended before its users.
-func (s *stop) hasExpired() error {
-	s.process.stops.Lock()
-	defer s.process.stops.Unlock()
-	if !s.over {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", errExpired, s.ctx.Err())
+	s.process.leave()
 }
 
 // inject has the process make system calls. It must be called between begin, to
 // its end, and done.
 func (s *stop) inject(f func(systemCalls) error) error {
-	ctx, cancel := s.bound()
-	defer cancel()
 	p := s.process
+	ctx, cancel := p.withDeadline(s.ctx) // that of Suspend has none
+	defer cancel()
 	target := inject.Target{Session: s.session, Maps: p.maps, Memory: injectMemory{p}, Known: &p.known}
 	return inject.Run(ctx, target, func(c *inject.Caller) error { return f(c) })
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/inject"
 	"github.com/vmwrite/vmwrite/internal/poller"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -41,11 +42,12 @@ const (
 //
 // That holds unless a program and the one that follows it have their code, stack
 // and heap at the same random addresses, for which the odds are 1 in 2^44 for each
-// exec, and 1 in 2^33 for a 32-bit program. Without address space randomization
-// (setarch -R, a debugger) it holds unless a program runs itself again with the
-// same arguments and environment, erases the random bytes that the kernel gives
-// it, as programs written in Go do, and another process is in the middle of
-// a read of its memory meanwhile.
+// exec, and 1 in 2^33 for a 32-bit program; or the one that follows says so of
+// itself (PR_SET_MM in prctl(2)). Without address space randomization (setarch -R,
+// a debugger) it holds unless a program runs itself again with the same arguments
+// and environment, erases the random bytes that the kernel gives it, as programs
+// written in Go do, and another process is in the middle of a read of its memory
+// meanwhile.
 //
 // All methods may be called at the same time from many goroutines. Of writes that
 // overlap in time and place one of the two wins, whole or in part.
@@ -54,8 +56,18 @@ const (
 // for that moment: a wait for the target in this program, such as that of
 // os/exec, may take the stop for an end.
 //
-// A Task that is no longer used is closed by the garbage collector.
-type Task struct{ *process }
+// A Task that is no longer used is closed by the garbage collector, which ends a
+// Suspend, too. It must not be copied.
+type Task struct {
+	_ noCopy
+	*process
+}
+
+// noCopy has go vet complain about copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // process is what a [Task] holds of its process.
 type process struct {
@@ -76,6 +88,7 @@ type process struct {
 
 	stops stops
 	known inject.Known
+	own   sync.Mutex // of system calls that this process makes as the task
 
 	// users counts the owner and the calls that are under way; the last one closes
 	// the files. So Close waits for no call, and no call finds a file closed, or
@@ -86,20 +99,20 @@ type process struct {
 // closed is set in process.users by Close.
 const closed = math.MinInt64
 
-// enter begins a call. It returns false if the Task is closed.
-func (t *Task) enter() bool {
-	if t == nil || t.process == nil {
-		return false
-	}
-	for {
-		n := t.users.Load()
+// enter begins a call. It returns false if the Task is closed, as one of zeros is.
+func (t *Task) enter() bool { return t != nil && t.process.enter() }
+
+func (p *process) enter() bool {
+	for p != nil {
+		n := p.users.Load()
 		if n < 0 {
 			return false
 		}
-		if t.users.CompareAndSwap(n, n+1) {
+		if p.users.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
+	return false
 }
 
 // leave ends a call.
@@ -120,7 +133,7 @@ func (p *process) leave() {
 // other.
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}}
-	p.stops.opening, p.stops.writable = make(chan struct{}, 1), map[uint64]*writablePage{}
+	p.stops.opening = make(chan struct{}, 1)
 	p.settings.stopTimeout = DefaultStopTimeout
 	for _, opt := range opts {
 		opt(&p.settings)
@@ -140,7 +153,7 @@ func TaskForPID(pid int, opts ...Option) (*Task, error) {
 		return nil, e
 	}
 	p.users.Store(1)
-	t := &Task{p}
+	t := &Task{process: p}
 	runtime.AddCleanup(t, func(p *process) { go p.close() }, p)
 	return t, nil
 }
@@ -294,23 +307,36 @@ func throughThread[T io.Closer](pid int, open func(id int) (T, error)) (T, error
 	if !errors.Is(err, unix.ESRCH) {
 		return file, err
 	}
-	directory := "/proc/" + strconv.Itoa(pid) + "/task/"
-	entries, _ := os.ReadDir(directory)
-	for _, entry := range entries {
-		tid, convErr := strconv.Atoi(entry.Name())
-		if convErr != nil || tid == pid {
-			continue
-		}
+	tryThreads(pid, func(tid int) bool {
 		other, openErr := open(tid)
 		if openErr != nil {
-			continue // it has ended too
+			return false // it has ended too
 		}
-		if _, statErr := os.Stat(directory + entry.Name()); statErr == nil {
-			return other, nil
+		if _, statErr := procstatus.ReadStat(pid, tid); statErr != nil {
+			other.Close()
+			return false
 		}
-		other.Close()
-	}
+		file, err = other, nil
+		return true
+	})
 	return file, err
+}
+
+// tryThreads tries the threads of a process but its first one, until one will do.
+// Threads that come and go may leave none to be found in a list of them.
+func tryThreads(pid int, try func(tid int) bool) {
+	const lists = 100
+	for range lists {
+		tids, _ := procstatus.Threads(pid)
+		for _, tid := range tids {
+			if tid != pid && try(tid) {
+				return
+			}
+		}
+		if len(tids) < 2 {
+			return
+		}
+	}
 }
 
 func openMaps(pid int, source procmaps.Source) (*procmaps.Maps, error) {
@@ -338,7 +364,7 @@ func openMemory(pid int) (*pwrite.ProcMem, error) {
 
 // PID returns the process id that t was made with.
 func (t *Task) PID() int {
-	if t.process == nil {
+	if t == nil || t.process == nil {
 		return 0
 	}
 	return t.pid
@@ -347,7 +373,7 @@ func (t *Task) PID() int {
 // Backend returns the backend that a write goes through now: [ProcessVM] or
 // [ProcMem].
 func (t *Task) Backend() Backend {
-	if t.process != nil && !t.usesProcessVM(nil) {
+	if t.PID() != 0 && !t.usesProcessVM(nil) {
 		return ProcMem
 	}
 	return ProcessVM
@@ -357,13 +383,13 @@ func (t *Task) Backend() Backend {
 // Close does not wait for them; later ones fail with an error that wraps
 // [ErrClosed], and so does a second Close.
 func (t *Task) Close() error {
-	if t.process == nil || !t.process.close() {
+	if t.PID() == 0 || !t.process.close() {
 		return ErrClosed
 	}
 	return nil
 }
 
-// close does so, once.
+// close does so, once. What suspends the task meanwhile finds it closed.
 func (p *process) close() bool {
 	for {
 		n := p.users.Load()

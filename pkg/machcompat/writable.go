@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
@@ -11,22 +12,23 @@ import (
 // WithWritable stops the task, makes the pages of a range writable for as long as
 // f runs, keeping what else they allow, and then gives them back the protection
 // that they had, also when f panics. The memory must be private (VM_PROT_COPY).
-// Calls of t in f share the stop. Where ranges overlap, of calls inside f or
+// Calls of t in f share the stop. Where ranges overlap, of calls of t inside f or
 // elsewhere, a page stays writable until the last of them has returned.
 //
 // A task that is stopped for longer than [WithStopTimeout] says, 10 s, goes on
-// while f still runs, and is stopped again afterwards.
+// while f still runs, and is stopped again afterwards. What it has made of its
+// memory meanwhile is left alone, unless that has the protection that f was to find.
 //
 // The error is that of f, or of [Task.Protect] before or after it; both, joined,
 // when both fail.
 func (t *Task) WithWritable(address, size uint64, f func() error) (err error) {
-	if size == 0 {
-		return f()
-	}
 	if !t.enter() {
 		return t.closedError(opProtect)
 	}
 	defer t.leave()
+	if size == 0 {
+		return f()
+	}
 	if rangeWraps(address, size) {
 		return t.newError(opProtect, address, size, fault{code: KERN_INVALID_ARGUMENT, address: address}, errWraps)
 	}
@@ -36,7 +38,7 @@ func (t *Task) WithWritable(address, size uint64, f func() error) (err error) {
 	}
 	var s scope
 	if t.pid != os.Getpid() {
-		if s.stop, err = t.openShared(context.Background(), true); err != nil {
+		if s.stop, err = t.openShared(context.Background()); err != nil {
 			return t.newError(opProtect, address, size, fault{}, err)
 		}
 		defer s.leave()
@@ -45,10 +47,11 @@ func (t *Task) WithWritable(address, size uint64, f func() error) (err error) {
 		return t.callError(opProtect, address, size, err)
 	}
 	defer func() {
-		if s.stop != nil && s.hasExpired() != nil {
-			s.stop = nil
+		if restoreErr := t.callError(opProtect, address, size, t.restorePages(s, start, end)); err == nil {
+			err = restoreErr
+		} else if restoreErr != nil {
+			err = errors.Join(err, restoreErr)
 		}
-		err = errors.Join(err, t.callError(opProtect, address, size, t.restorePages(s, start, end)))
 	}()
 	return f()
 }
@@ -77,10 +80,50 @@ func (p *process) isWritable(start, end uint64) bool {
 	return err == nil && found.code == KERN_SUCCESS && len(p.stops.writable) == 0
 }
 
-// writablePage is a page that was made writable.
-type writablePage struct {
-	perms procmaps.Perms // what it was
+// writableSpan is memory that was made writable, with the protection that it had.
+type writableSpan struct {
+	procmaps.Span
 	users int
+}
+
+// within calls f with what is noted from start to end, cut to that. The lock must be
+// held.
+func (l *stops) within(start, end uint64, f func(*writableSpan)) {
+	for _, at := range [2]uint64{start, end} {
+		for i, s := range l.writable {
+			if s.Start < at && at < s.End {
+				l.writable[i].End, s.Start = at, at
+				l.writable = append(l.writable, s)
+			}
+		}
+	}
+	for i := range l.writable {
+		if s := &l.writable[i]; start <= s.Start && s.End <= end {
+			f(s)
+		}
+	}
+}
+
+// forget removes what nobody wants writable from start to end, and is not any more.
+func (p *process) forget(start, end uint64) {
+	p.stops.Lock()
+	defer p.stops.Unlock()
+	p.stops.writable = slices.DeleteFunc(p.stops.writable, func(s writableSpan) bool {
+		return s.users == 0 && start <= s.Start && s.End <= end
+	})
+}
+
+// use notes that what was made writable from start to end has more users, or fewer,
+// and returns what has none.
+func (p *process) use(start, end uint64, more int) (unused []procmaps.Span) {
+	p.stops.Lock()
+	defer p.stops.Unlock()
+	p.stops.within(start, end, func(s *writableSpan) {
+		if s.users += more; s.users == 0 {
+			unused = append(unused, s.Span)
+		}
+	})
+	return unused
 }
 
 // makeWritable makes the pages from start to end writable until restorePages is
@@ -97,15 +140,12 @@ func (p *process) makeWritable(s scope, start, end uint64) error {
 		if err := protectSpans(c, spans, func(perms procmaps.Perms) procmaps.Perms { return perms | procmaps.Write }); err != nil {
 			return err
 		}
+		p.use(start, end, 1)
 		p.stops.Lock()
 		defer p.stops.Unlock()
 		for _, span := range spans {
-			for page := span.Start; page < span.End; page += HostPageSize() {
-				if known := p.stops.writable[page]; known != nil {
-					known.users++
-				} else if span.Perms&procmaps.Write == 0 {
-					p.stops.writable[page] = &writablePage{span.Perms, 1}
-				}
+			if span.Perms&procmaps.Write == 0 {
+				p.stops.writable = append(p.stops.writable, writableSpan{span, 1})
 			}
 		}
 		return nil
@@ -113,45 +153,43 @@ func (p *process) makeWritable(s scope, start, end uint64) error {
 }
 
 // restorePages gives the pages from start to end their protection back, but those
-// that others want writable and those that the process has changed meanwhile.
+// that others want writable and those that the process has changed meanwhile. What
+// can't be restored is left to the next that has wanted it writable.
 func (p *process) restorePages(s scope, start, end uint64) error {
-	return p.calling(s, func(c systemCalls) (err error) {
-		for _, span := range p.forgetWritable(start, end) {
-			var changed []procmaps.Span
-			walkErr := p.maps.Walk(span.Start, span.End, func(now procmaps.Span) bool {
-				if now.Perms == span.Perms|procmaps.Write {
-					changed = append(changed, procmaps.Span{Start: max(now.Start, span.Start), End: min(now.End, span.End)})
-				}
-				return true
-			})
-			err = errors.Join(err, walkErr)
-			for _, part := range changed {
-				err = errors.Join(err, c.Mprotect(part.Start, part.End-part.Start, span.Perms))
+	unused := p.use(start, end, -1)
+	if len(unused) == 0 {
+		return nil
+	}
+	restore := func(c systemCalls) error {
+		c.Insist()
+		for _, span := range unused {
+			if err := p.restore(c, span); err != nil {
+				return err
 			}
+			p.forget(span.Start, span.End)
 		}
-		return err
-	})
+		return nil
+	}
+	err := p.calling(s, restore)
+	if errors.Is(err, errExpired) && s.stop != nil {
+		err = p.calling(scope{}, restore)
+	}
+	return err
 }
 
-// forgetWritable returns the pages from start to end that nobody wants writable any
-// more, joined, with the protection that they had.
-func (p *process) forgetWritable(start, end uint64) (spans []procmaps.Span) {
-	p.stops.Lock()
-	defer p.stops.Unlock()
-	for page := start; page < end; page += HostPageSize() {
-		known := p.stops.writable[page]
-		if known == nil {
-			continue
+// restore gives a span its protection back where it has that and is writable.
+func (p *process) restore(c systemCalls, before procmaps.Span) error {
+	var changed []procmaps.Span
+	err := p.maps.Walk(before.Start, before.End, func(now procmaps.Span) bool {
+		if now.Perms == before.Perms|procmaps.Write {
+			changed = append(changed, procmaps.Span{Start: max(now.Start, before.Start), End: min(now.End, before.End)})
 		}
-		if known.users--; known.users > 0 {
-			continue
-		}
-		delete(p.stops.writable, page)
-		if last := len(spans) - 1; last >= 0 && spans[last].End == page && spans[last].Perms == known.perms {
-			spans[last].End += HostPageSize()
-		} else {
-			spans = append(spans, procmaps.Span{Start: page, End: page + HostPageSize(), Perms: known.perms})
+		return true
+	})
+	for _, span := range changed {
+		if err == nil {
+			err = c.Mprotect(span.Start, span.End-span.Start, before.Perms)
 		}
 	}
-	return spans
+	return err
 }

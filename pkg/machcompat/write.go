@@ -245,7 +245,7 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 		if r.err = s.begin(plan.backend.file != nil); r.err != nil {
 			return r
 		}
-		defer s.done()
+		defer s.done(plan.backend.file != nil)
 	} else if r.err = p.identity.confirmRecent(); r.err != nil {
 		return r
 	}
@@ -301,9 +301,15 @@ func (p *process) verify(segments []pwrite.Segment, r result, want procmaps.Perm
 // writeOrRestore writes while the target is stopped, and puts back what was
 // written when some of it can't be.
 func (p *process) writeOrRestore(b backend, s scope, segments []pwrite.Segment) (r result) {
+	buffer, err := allocate(pwrite.Position{Segment: len(segments)}.Moved(segments))
+	if err != nil {
+		r.err = err
+		return r
+	}
 	before := make([]pwrite.Segment, len(segments))
 	for i, segment := range segments {
-		before[i] = pwrite.Segment{Address: segment.Address, Data: make([]byte, len(segment.Data))}
+		before[i] = pwrite.Segment{Address: segment.Address, Data: buffer[:len(segment.Data):len(segment.Data)]}
+		buffer = buffer[len(segment.Data):]
 	}
 	raw, err := p.rawMemory()
 	if err == nil {
@@ -320,7 +326,7 @@ func (p *process) writeOrRestore(b backend, s scope, segments []pwrite.Segment) 
 	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.afterFault) == 0) {
 		return r
 	}
-	if s.hasExpired() != nil {
+	if b.file == nil && !s.alone && s.hasExpired() != nil {
 		r.err = fmt.Errorf("%w, and what was written stays, because the process could not be kept stopped for so long", r.err)
 		return r
 	}

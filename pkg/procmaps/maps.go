@@ -6,7 +6,6 @@ import (
 	"iter"
 	"math"
 	"os"
-	"runtime"
 	"strconv"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -50,9 +49,6 @@ type Maps struct {
 	file   *os.File
 	fd     int
 	text   textFile
-
-	probe   *os.File // /proc/PID/pagemap, or nil: see Alive
-	probeFD int
 }
 
 // Option changes how [Open] opens.
@@ -67,8 +63,7 @@ func WithSource(s Source) Option { return func(m *Maps) { m.source = s } }
 // right, [ErrGone] for a zombie or a kernel thread, ENOTTY when [Ioctl] is
 // forced on a kernel that lacks it.
 func Open(pid int, options ...Option) (*Maps, error) {
-	directory := "/proc/" + strconv.Itoa(pid)
-	file, err := poller.Open(directory+"/maps", unix.O_RDONLY)
+	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/maps", unix.O_RDONLY)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, ErrGone
 	}
@@ -82,12 +77,7 @@ func Open(pid int, options ...Option) (*Maps, error) {
 	if m.source == Auto {
 		m.source = m.bestSource()
 	}
-	if m.probe, err = poller.Open(directory+"/pagemap", unix.O_RDONLY); err == nil {
-		m.probeFD = int(m.probe.Fd())
-	}
-	// Both files were opened by pid. If the mappings live, the probe is of the same
-	// address space, unless the program changed in between and a reader holds the old one.
-	if err := m.askAlive(); err != nil {
+	if err := m.Alive(); err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -104,7 +94,6 @@ func (m *Maps) bestSource() Source {
 
 // Close lets go of the address space. No other call may be under way.
 func (m *Maps) Close() error {
-	m.probe.Close() // which may be nil
 	return m.file.Close()
 }
 
@@ -113,26 +102,6 @@ func (m *Maps) Close() error {
 // runs another program, has left its old address space, but whoever is in the middle
 // of a read of that (of /proc/PID/mem, say) is a user of it until the read ends.
 func (m *Maps) Alive() error {
-	// The kernel takes hold of the address space before it looks at what is asked of
-	// /proc/PID/pagemap (proc_pid_pagemap(5)). So a read of a length that the file does
-	// not have is an error as long as there are users, and the end of the file after
-	// that. It takes no lock of the process's, and half the time of a query.
-	if m.probe != nil {
-		var b [1]byte
-		n, err := unix.Pread(m.probeFD, b[:], 0)
-		runtime.KeepAlive(m)
-		switch {
-		case err == unix.EINVAL:
-			return nil
-		case err == nil && n == 0:
-			return ErrGone
-		}
-	}
-	return m.askAlive()
-}
-
-// askAlive asks the mappings themselves.
-func (m *Maps) askAlive() error {
 	if m.source == Text {
 		return m.aliveText()
 	}
