@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
+	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"golang.org/x/sys/unix"
@@ -215,8 +216,9 @@ func (p *process) newError(op string, address, size uint64, found fault, err err
 
 // codeOfErrno returns the code of an error for which the mappings have no say.
 func codeOfErrno(err error) KernReturn {
+	_, isStop := errors.AsType[*ptrace.StopError](err) // that of threads that do not stop in time
 	switch {
-	case errors.Is(err, errExpired), errors.Is(err, context.Canceled):
+	case errors.Is(err, errExpired), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !isStop:
 		return KERN_ABORTED
 	case errors.Is(err, pwrite.ErrRefused):
 		return KERN_NOT_SUPPORTED

@@ -137,7 +137,7 @@ func (i *identity) stat() (procstatus.Stat, error) {
 		return stat, err
 	}
 	err = procmaps.ErrGone
-	tryThreads(i.pid, func(tid int) bool {
+	listErr := tryThreads(i.pid, func(tid int) bool {
 		other, readErr := procstatus.ReadStat(i.pid, tid)
 		if readErr == nil && other.StartCode != 0 {
 			// If the process is still there, the number meant it.
@@ -145,12 +145,20 @@ func (i *identity) stat() (procstatus.Stat, error) {
 			_, err = i.firstStat()
 			return true
 		}
-		if errors.Is(readErr, unix.EMFILE) || errors.Is(readErr, unix.ENFILE) || errors.Is(readErr, unix.ENOMEM) {
+		if isShortage(readErr) {
 			err = readErr
 		}
 		return false
 	})
+	if isShortage(listErr) {
+		err = listErr
+	}
 	return stat, err
+}
+
+// isShortage reports whether err says nothing of the process.
+func isShortage(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func (i *identity) firstStat() (procstatus.Stat, error) {

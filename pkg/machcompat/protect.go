@@ -252,7 +252,7 @@ func (p *process) callError(op string, address, size uint64, err error) error {
 		found.address, found.code = refused.start, protectCode(refused.err)
 	} else if _, ok := err.(unix.Errno); ok && op == opDeallocate {
 		found.code = protectCode(err)
-	} else if errors.Is(err, inject.ErrSeccomp) || errors.Is(err, inject.ErrNoInstruction) || errors.Is(err, unix.ENOSYS) {
+	} else if errors.Is(err, inject.ErrSeccomp) || errors.Is(err, inject.ErrNoInstruction) || err == unix.ENOSYS {
 		found.code = KERN_NOT_SUPPORTED
 	}
 	return p.newError(op, address, size, found, err)

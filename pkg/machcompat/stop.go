@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/inject"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
@@ -78,14 +79,18 @@ func (t *Task) StoppedByCaller(ctx context.Context, f func(s *Stopped) error) er
 		return t.closedError(opSuspend)
 	}
 	defer t.leave()
-	session, err := ptrace.Adopt(t.pid)
+	ctx, cancel, err := t.withDeadline(ctx)
+	var session *ptrace.Session
+	if err == nil {
+		session, err = ptrace.Adopt(t.pid)
+	}
 	if err == nil {
 		err = t.identity.confirm()
 	}
 	if err != nil {
+		cancel()
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
-	ctx, cancel := t.withDeadline(ctx)
 	s := (&standstill{process: t.process, session: session, turn: make(chan struct{}, 1), holds: 1}).hold(ctx, cancel)
 	defer s.leave()
 	if err := f(&Stopped{t.process, s}); err != nil {
@@ -162,9 +167,12 @@ func (t *Task) SuspendContext(ctx context.Context) error {
 		return t.closedError(opSuspend)
 	}
 	defer t.leave()
-	ctx, cancel := t.withDeadline(ctx)
+	ctx, cancel, err := t.withDeadline(ctx)
 	defer cancel()
-	at, err := t.open(ctx, true)
+	var at *standstill
+	if err == nil {
+		at, err = t.open(ctx, true)
+	}
 	if err == nil {
 		if err = t.identity.confirm(); err != nil { // it may have been killed
 			at.release()
@@ -253,12 +261,17 @@ type stop struct {
 	keep   func() bool // false when ctx has ended the hold
 }
 
-// withDeadline returns ctx with a deadline.
-func (p *process) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
+// withDeadline returns ctx with a deadline. The error is that of a timer.
+func (p *process) withDeadline(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := poller.Ready(); err != nil {
+		return ctx, func() {}, &ptrace.StopError{TID: p.pid, Err: err}
 	}
-	return context.WithTimeout(ctx, p.settings.stopTimeout)
+	if _, ok := ctx.Deadline(); ok {
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, cancel, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.settings.stopTimeout)
+	return ctx, cancel, nil
 }
 
 // openShared returns a hold until the end of ctx.
@@ -266,7 +279,10 @@ func (p *process) openShared(ctx context.Context) (*stop, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errExpired, err)
 	}
-	ctx, cancel := p.withDeadline(ctx)
+	ctx, cancel, err := p.withDeadline(ctx)
+	if err != nil {
+		return nil, err
+	}
 	at, err := p.open(ctx, true)
 	if err != nil {
 		cancel()
@@ -279,7 +295,10 @@ func (p *process) openShared(ctx context.Context) (*stop, error) {
 // than the slowest memory could take: process_vm_writev waits for a page that a thread
 // of the process itself may have to bring (userfaultfd(2)).
 func (p *process) openOwn(segments []pwrite.Segment) (*stop, error) {
-	ctx, cancel := p.withDeadline(context.Background())
+	ctx, cancel, err := p.withDeadline(context.Background())
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	at, err := p.open(ctx, false)
 	if err != nil {
@@ -414,7 +433,10 @@ func (s scope) done(toEnd bool) {
 // its end, and done.
 func (s *stop) inject(f func(systemCalls) error) error {
 	p := s.process
-	ctx, cancel := p.withDeadline(s.ctx) // that of Suspend has none
+	ctx, cancel, err := p.withDeadline(s.ctx) // that of Suspend has none
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	target := inject.Target{Session: s.session, Maps: p.maps, Memory: injectMemory{p}, Known: &p.known}
 	return inject.Run(ctx, target, func(c *inject.Caller) error { return f(c) })

@@ -324,19 +324,21 @@ func throughThread[T io.Closer](pid int, open func(id int) (T, error)) (T, error
 
 // tryThreads tries the threads of a process but its first one, until one will do.
 // Threads that come and go may leave none to be found in a list of them.
-func tryThreads(pid int, try func(tid int) bool) {
+func tryThreads(pid int, try func(tid int) bool) (err error) {
 	const lists = 100
 	for range lists {
-		tids, _ := procstatus.Threads(pid)
+		var tids []int
+		tids, err = procstatus.Threads(pid)
 		for _, tid := range tids {
 			if tid != pid && try(tid) {
-				return
+				return nil
 			}
 		}
 		if len(tids) < 2 {
-			return
+			break
 		}
 	}
+	return err
 }
 
 func openMaps(pid int, source procmaps.Source) (*procmaps.Maps, error) {

@@ -156,13 +156,12 @@ func (p *process) makeWritable(s scope, start, end uint64) error {
 // that others want writable and those that the process has changed meanwhile. What
 // can't be restored is left to the next that has wanted it writable.
 func (p *process) restorePages(s scope, start, end uint64) error {
-	unused := p.use(start, end, -1)
-	if len(unused) == 0 {
+	if len(p.use(start, end, -1)) == 0 {
 		return nil
 	}
 	restore := func(c systemCalls) error {
 		c.Insist()
-		for _, span := range unused {
+		for _, span := range p.use(start, end, 0) { // which others may want again by now
 			if err := p.restore(c, span); err != nil {
 				return err
 			}
