@@ -91,6 +91,9 @@ func TestCompareAndWrite(t *testing.T) {
 				if machcompat.CodeOf(err) != c.want {
 					t.Fatalf("CompareAndWrite = %v; want %v", err, c.want.String())
 				}
+				if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Segment != max(len(changes)-1, 0) && c.mismatches == nil {
+					t.Errorf("change %d is named; want the last", e.Segment)
+				}
 				mismatch, _ := errors.AsType[*machcompat.MismatchError](err)
 				if errors.Is(err, machcompat.ErrMismatch) != (c.mismatches != nil) {
 					t.Errorf("CompareAndWrite = %v; want a mismatch: %v", err, c.mismatches != nil)

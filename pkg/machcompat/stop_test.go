@@ -254,3 +254,136 @@ func regionWith(t *testing.T, task *machcompat.Task, prot machcompat.VMProt) uin
 	t.Fatalf("nothing is %v", prot)
 	return 0
 }
+
+// counterTarget starts a target that counts, and returns where.
+func counterTarget(t *testing.T) (pid int, counter uint64) {
+	t.Helper()
+	target := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/counter.c")))
+	return target.PID, parseUint(t, target.Line())
+}
+
+// Each caller's own context ends its own hold on a stop, and no other's.
+func TestCallersShareAStopByContextsOfTheirOwn(t *testing.T) {
+	pid, counter := counterTarget(t)
+	task := taskFor(t, pid)
+	runsOn(t, task, counter)
+	first, end := context.WithCancel(context.Background())
+	joined, left := make(chan error), make(chan error)
+	err := task.Stopped(first, func(s *machcompat.Stopped) error {
+		go func() {
+			left <- task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
+				joined <- nil
+				<-joined
+				return s.Write(counter, make([]byte, 8))
+			})
+		}()
+		<-joined
+		end()
+		if err := s.Write(counter, make([]byte, 8)); !errors.Is(err, machcompat.KERN_ABORTED) {
+			t.Errorf("Write behind the end of the context = %v; want KERN_ABORTED", err)
+		}
+		return nil
+	})
+	if !errors.Is(err, machcompat.KERN_ABORTED) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Stopped whose context has ended = %v; want KERN_ABORTED", err)
+	}
+	before, _ := task.Read(counter, 8)
+	for range 1000 {
+		if now, err := task.Read(counter, 8); err != nil || string(now) != string(before) {
+			t.Fatalf("the target runs: %x, %x, %v", before, now, err)
+		}
+	}
+	joined <- nil
+	if err := <-left; err != nil {
+		t.Errorf("the other caller's Stopped = %v", err)
+	}
+	runsOn(t, task, counter)
+}
+
+func TestStoppedUnderAContextThatIsDone(t *testing.T) {
+	pid, counter := counterTarget(t)
+	task := taskFor(t, pid)
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 50 {
+		for name, err := range map[string]error{
+			"Stopped":         task.Stopped(done, func(*machcompat.Stopped) error { t.Error("f runs"); return nil }),
+			"CompareAndWrite": task.CompareAndWrite(done, []machcompat.Change{{Address: counter, New: make([]byte, 8)}}),
+		} {
+			if !errors.Is(err, machcompat.KERN_ABORTED) || !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s = %v; want KERN_ABORTED and context.Canceled", name, err)
+			}
+		}
+	}
+	runsOn(t, task, counter)
+}
+
+func TestUseOfAStoppedAfterItsEnd(t *testing.T) {
+	pid, counter := counterTarget(t)
+	for _, backend := range []machcompat.Backend{machcompat.ProcessVM, machcompat.ProcMem} {
+		task := taskFor(t, pid, machcompat.WithBackend(backend))
+		var kept *machcompat.Stopped
+		if err := task.Stopped(context.Background(), func(s *machcompat.Stopped) error { kept = s; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []machcompat.KernReturn{machcompat.KERN_ABORTED, machcompat.KERN_INVALID_ARGUMENT} {
+			_, threadsErr := kept.Threads()
+			_, allocateErr := kept.Allocate(0, 4096, machcompat.VM_FLAGS_ANYWHERE)
+			for i, err := range []error{
+				kept.Write(counter, make([]byte, 8)), kept.Read(counter, make([]byte, 8)), threadsErr, allocateErr,
+				kept.CompareAndWrite([]machcompat.Change{{Address: counter, New: make([]byte, 8)}}),
+			} {
+				if machcompat.CodeOf(err) != want {
+					t.Errorf("call %d = %v; want %v", i, err, want.String())
+				}
+			}
+			task.Close()
+		}
+	}
+}
+
+// Close comes while Suspend waits for the stop of another.
+func TestSuspendThatCloseOvertakes(t *testing.T) {
+	pid, counter := counterTarget(t)
+	holder, task := taskFor(t, pid), taskFor(t, pid)
+	if err := holder.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	suspended := make(chan error)
+	go func() { suspended <- task.Suspend() }()
+	if err := task.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-suspended; !errors.Is(err, machcompat.ErrClosed) {
+		t.Errorf("Suspend = %v; want ErrClosed", err)
+	}
+	runsOn(t, holder, counter)
+}
+
+// What f has no time for is made up for: the pages are protected again.
+func TestWithWritableThatOutlivesItsStop(t *testing.T) {
+	pid, counter := counterTarget(t)
+	task := taskFor(t, pid)
+	runsOn(t, task, counter)
+	code := regionWith(t, task, machcompat.VM_PROT_READ|machcompat.VM_PROT_EXECUTE)
+	var err error
+	testtarget.WaitFor(t, "a stop within the time", func() bool {
+		short := taskFor(t, pid, machcompat.WithStopTimeout(20*time.Millisecond))
+		ran := false
+		err = short.WithWritable(code, 1, func() error {
+			ran = true
+			runsOn(t, task, counter) // the stop has ended
+			return nil
+		})
+		return ran
+	})
+	region, regionErr := task.Region(code)
+	if regionErr != nil || region.Protection != machcompat.VM_PROT_READ|machcompat.VM_PROT_EXECUTE {
+		if err == nil { // there may have been no time to stop it again, which it then says
+			t.Errorf("WithWritable = %v, and the page is %v, %v", err, region.Protection, regionErr)
+		}
+	}
+}

@@ -161,6 +161,28 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 	}
 }
 
+// A write that waits in the stop of a Suspend does not keep the target stopped when
+// that is taken back.
+func TestUserfaultInASuspend(t *testing.T) {
+	testtarget.Need(t, "cc", "userfaultfd")
+	target := odd(t, "userfault")
+	task := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways), machcompat.WithStopTimeout(time.Second))
+	if err := task.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)) }()
+	testtarget.WaitFor(t, "the write to wait", func() bool { return waitsForPage(os.Getpid(), target) })
+	if err := task.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeFree(t, target.PID)
+	target.must("release")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // A stopped target can't answer, so what is read and written in its stop does not
 // wait for it.
 func TestUserfaultThatIsCompared(t *testing.T) {
