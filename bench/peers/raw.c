@@ -9,8 +9,8 @@
  *   copy BYTES CALLS               memcpy inside this process
  *   query ADDRESS CALLS            PROCMAP_QUERY
  *   checked ADDRESS BYTES CALLS    PROCMAP_QUERY, process_vm_writev, PROCMAP_QUERY
- *   lives CALLS                    the read that /proc/PID/pagemap refuses
- *   confirmed ADDRESS BYTES CALLS  that read, process_vm_writev, that read
+ *   lives CALLS                    a read of /proc/PID/task/PID/stat
+ *   confirmed ADDRESS BYTES CALLS  process_vm_writev, that read
  *   addresses COUNT BYTES          followed by COUNT binary 64-bit addresses, for:
  *   batch CALLS                    process_vm_writev with up to 1024 iovecs a call
  *   single CALLS                   process_vm_writev, one call for each address
@@ -20,7 +20,6 @@
  *                                  end of each call; PAUSE us in between
  */
 #include "common.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -35,7 +34,7 @@
 enum { MOST_IOVECS = 1024 };
 
 static pid_t pid;
-static int maps = -1, memory = -1, pagemap = -1;
+static int maps = -1, memory = -1, stat = -1;
 static struct buffer { char *bytes; size_t size; } source, destination;
 static struct iovec *local, *remote;
 static long addresses, value_size;
@@ -82,19 +81,18 @@ static int open_process(long number)
 	maps = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/%d/mem", pid);
 	memory = open(path, O_RDWR | O_CLOEXEC);
-	if (pagemap >= 0)
-		close(pagemap);
-	snprintf(path, sizeof path, "/proc/%d/pagemap", pid);
-	pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	return maps >= 0 && memory >= 0 && pagemap >= 0;
+	if (stat >= 0)
+		close(stat);
+	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, pid);
+	stat = open(path, O_RDONLY | O_CLOEXEC);
+	return maps >= 0 && memory >= 0 && stat >= 0;
 }
 
-/* An entry of the file has 8 bytes: a read of one is refused as long as there is
- * an address space, and finds the end of the file afterwards. */
+/* The file says where the program lies that the process runs. */
 static int lives(void)
 {
-	char c;
-	return pread(pagemap, &c, 1, 0) < 0 && errno == EINVAL;
+	char text[2048];
+	return pread(stat, text, sizeof text, 0) > 0;
 }
 
 static int write_vm(uint64_t address, char *data, size_t size)
@@ -288,7 +286,7 @@ static int obey(const char *line)
 	if (strcmp(word, "mem") == 0)
 		REPEAT(c, write_mem(a, data, b));
 	if (strcmp(word, "confirmed") == 0)
-		REPEAT(c, lives() && write_vm(a, data, b) && lives());
+		REPEAT(c, write_vm(a, data, b) && lives());
 	if (strcmp(word, "checked") == 0)
 		REPEAT(c, query(a) && write_vm(a, data, b) && query(a));
 	if (strcmp(word, "copy") == 0) {

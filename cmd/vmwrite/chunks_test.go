@@ -41,7 +41,7 @@ func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
 		writeOptions: &writeOptions{file: path}, address: base, source: what,
 		caller: caller{streams: streams{out: io.Discard, err: io.Discard}, task: task},
 	}
-	t.Cleanup(j.close)
+	t.Cleanup(func() { j.task.Close() })
 	return j, target
 }
 

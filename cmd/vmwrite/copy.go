@@ -53,7 +53,7 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 		return err
 	}
 	c := &caller{streams: s, task: task}
-	defer c.close()
+	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
 	err = c.make(interrupted, endsSoon, func() error { return task.Copy(source, size, destination) })

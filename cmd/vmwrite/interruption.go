@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -95,15 +94,7 @@ const (
 // this program ends that. So calls are made in goroutines that can be left behind.
 type caller struct {
 	streams
-	task    *machcompat.Task
-	givenUp atomic.Bool
-}
-
-// close closes the task, unless a call goes on: Close would wait for it.
-func (c *caller) close() {
-	if !c.givenUp.Load() {
-		c.task.Close()
-	}
+	task *machcompat.Task
 }
 
 // make makes a call. Its error wraps errGivenUp when it was left behind.
@@ -144,10 +135,8 @@ func (c *caller) make(i *interruption, ends ending, call func() error) error {
 				c.notef("interrupted; this must come to its end, unless a second signal comes")
 				continue
 			}
-			c.givenUp.Store(true)
 			return fmt.Errorf("interrupted, and the call still goes on after %v: %w", patience, errGivenUp)
 		case <-i.second:
-			c.givenUp.Store(true)
 			return fmt.Errorf("interrupted twice, and the call still goes on: %w", errGivenUp)
 		}
 	}

@@ -56,7 +56,7 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 		return err
 	}
 	c := &caller{streams: s, task: task}
-	defer c.close()
+	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
 	err = c.make(interrupted, endsWhenForced, func() error { return task.Protect(address, size, false, prot) })

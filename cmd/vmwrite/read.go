@@ -71,7 +71,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 		return err
 	}
 	r := &reading{readOptions: o, caller: caller{streams: s, task: task}, address: address}
-	defer r.close()
+	defer task.Close()
 	if o.kind == "" {
 		return r.bytes(size)
 	}

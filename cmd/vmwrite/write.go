@@ -107,7 +107,7 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 		return err
 	}
 	j := &job{writeOptions: o, caller: caller{streams: s, task: task}, source: what, address: address, expect: expect}
-	defer j.close()
+	defer task.Close()
 	return j.run()
 }
 

@@ -100,6 +100,8 @@ func missingPageText(m *procmaps.Mapping) string {
 	switch {
 	case m != nil && strings.HasPrefix(m.Path, "/secretmem"):
 		return "it is secret memory (memfd_secret)"
+	case m != nil && strings.HasPrefix(m.Path, "[v"):
+		return "it is the kernel's own, for the process alone"
 	case m != nil && strings.HasPrefix(m.Path, "/"):
 		return "it lies beyond the end of the file, or the file can't be read"
 	}

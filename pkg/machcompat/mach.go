@@ -19,7 +19,7 @@ func VMWrite(task *Task, address VMAddress, data []byte) KernReturn {
 // MachVMWrite is Mach's mach_vm_write: [VMWrite] with an address of 64 bits on
 // every machine, and with the same codes.
 func MachVMWrite(task *Task, address MachVMAddress, data []byte) KernReturn {
-	if task == nil || uint64(len(data)) > math.MaxUint32 {
+	if uint64(len(data)) > math.MaxUint32 {
 		return KERN_INVALID_ARGUMENT
 	}
 	return CodeOf(task.Write(uint64(address), data))
@@ -35,7 +35,7 @@ func VMRead(task *Task, address VMAddress, size uint64) ([]byte, KernReturn) {
 // MachVMRead is Mach's mach_vm_read: [VMRead] with an address of 64 bits on every
 // machine.
 func MachVMRead(task *Task, address MachVMAddress, size uint64) ([]byte, KernReturn) {
-	if task == nil || size > math.MaxUint32 {
+	if size > math.MaxUint32 {
 		return nil, KERN_INVALID_ARGUMENT
 	}
 	data, err := task.Read(uint64(address), size)
@@ -52,9 +52,6 @@ func VMReadOverwrite(task *Task, address VMAddress, data []byte) (uint64, KernRe
 // MachVMReadOverwrite is Mach's mach_vm_read_overwrite: [VMReadOverwrite] with an
 // address of 64 bits on every machine.
 func MachVMReadOverwrite(task *Task, address MachVMAddress, data []byte) (uint64, KernReturn) {
-	if task == nil {
-		return 0, KERN_INVALID_ARGUMENT
-	}
 	if err := task.ReadOverwrite(uint64(address), data); err != nil {
 		return 0, CodeOf(err)
 	}
@@ -69,9 +66,6 @@ func VMCopy(task *Task, source VMAddress, size uint64, destination VMAddress) Ke
 // MachVMCopy is Mach's mach_vm_copy: [VMCopy] with addresses of 64 bits on every
 // machine.
 func MachVMCopy(task *Task, source MachVMAddress, size uint64, destination MachVMAddress) KernReturn {
-	if task == nil {
-		return KERN_INVALID_ARGUMENT
-	}
 	return CodeOf(task.Copy(uint64(source), size, uint64(destination)))
 }
 
@@ -83,9 +77,6 @@ func VMProtect(task *Task, address VMAddress, size uint64, setMaximum bool, prot
 // MachVMProtect is Mach's mach_vm_protect: [VMProtect] with an address of 64 bits
 // on every machine.
 func MachVMProtect(task *Task, address MachVMAddress, size uint64, setMaximum bool, prot VMProt) KernReturn {
-	if task == nil {
-		return KERN_INVALID_ARGUMENT
-	}
 	return CodeOf(task.Protect(uint64(address), size, setMaximum, prot))
 }
 
@@ -107,7 +98,7 @@ func VMAllocate(task *Task, address *VMAddress, size uint64, flags int) KernRetu
 // MachVMAllocate is Mach's mach_vm_allocate: [VMAllocate] with an address of 64
 // bits on every machine.
 func MachVMAllocate(task *Task, address *MachVMAddress, size uint64, flags int) KernReturn {
-	if task == nil || address == nil {
+	if address == nil {
 		return KERN_INVALID_ARGUMENT
 	}
 	got, err := task.Allocate(uint64(*address), size, flags)
@@ -125,9 +116,6 @@ func VMDeallocate(task *Task, address VMAddress, size uint64) KernReturn {
 // MachVMDeallocate is Mach's mach_vm_deallocate: [VMDeallocate] with an address
 // of 64 bits on every machine.
 func MachVMDeallocate(task *Task, address MachVMAddress, size uint64) KernReturn {
-	if task == nil {
-		return KERN_INVALID_ARGUMENT
-	}
 	return CodeOf(task.Deallocate(uint64(address), size))
 }
 
@@ -135,7 +123,7 @@ func MachVMDeallocate(task *Task, address MachVMAddress, size uint64) KernReturn
 // vm_region and vm_region_64 with it: [Task.Region] in its shape. The address is
 // moved to the start of the region, and size is set, only with KERN_SUCCESS.
 func MachVMRegion(task *Task, address *MachVMAddress, size *uint64) (Region, KernReturn) {
-	if task == nil || address == nil || size == nil {
+	if address == nil || size == nil {
 		return Region{}, KERN_INVALID_ARGUMENT
 	}
 	region, err := task.Region(uint64(*address))
@@ -148,16 +136,10 @@ func MachVMRegion(task *Task, address *MachVMAddress, size *uint64) (Region, Ker
 
 // TaskSuspend is Mach's task_suspend: [Task.Suspend] in its shape.
 func TaskSuspend(task *Task) KernReturn {
-	if task == nil {
-		return KERN_INVALID_ARGUMENT
-	}
 	return CodeOf(task.Suspend())
 }
 
 // TaskResume is Mach's task_resume: [Task.Resume] in its shape.
 func TaskResume(task *Task) KernReturn {
-	if task == nil {
-		return KERN_INVALID_ARGUMENT
-	}
 	return CodeOf(task.Resume())
 }
