@@ -11,7 +11,7 @@ import (
 
 type readOptions struct {
 	targetFlags
-	wayFlags
+	backendFlags
 	raw    bool
 	kind   string
 	count  uint64
@@ -35,7 +35,7 @@ type, one a line. Only what the process itself may read is read.`,
 		},
 	}
 	o.targetFlags.add(cmd)
-	o.wayFlags.add(cmd)
+	o.backendFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&o.raw, "raw", false, "the bytes as they are")
 	flags.StringVarP(&o.kind, "type", "t", "", "type of the values (see vmwrite write --help)")

@@ -119,26 +119,26 @@ func pidOfName(name string) (int, error) {
 	return 0, usagef("%d processes are named %q; choose one with -p: %s", len(found), name, strings.Join(lines, "; "))
 }
 
-// wayFlags say how bytes get there.
-type wayFlags struct {
+// backendFlags say how bytes get there.
+type backendFlags struct {
 	backend string
 	stop    string
 	atomic  bool
 }
 
-func (f *wayFlags) add(cmd *cobra.Command) {
+func (f *backendFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.backend, "backend", "auto", "how bytes get there: auto, process_vm or procmem")
 	cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"auto", "process_vm", "procmem"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (f *wayFlags) addStop(cmd *cobra.Command) {
+func (f *backendFlags) addStop(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.stop, "stop", "auto", "when to stop the process meanwhile: auto, always or never")
 	cmd.Flags().BoolVar(&f.atomic, "atomic", false, "stop the process, and put back what was written if not all can be")
 	cmd.RegisterFlagCompletionFunc("stop", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // options parses the flags.
-func (f *wayFlags) options() ([]machcompat.Option, error) {
+func (f *backendFlags) options() ([]machcompat.Option, error) {
 	backend, err := machcompat.ParseBackend(f.backend)
 	if err != nil {
 		return nil, usagef("--backend: %v", err)

@@ -14,7 +14,7 @@ import (
 
 type writeOptions struct {
 	targetFlags
-	wayFlags
+	backendFlags
 	kind      string
 	file      string
 	endian    string
@@ -49,8 +49,8 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 		},
 	}
 	o.targetFlags.add(cmd)
-	o.wayFlags.add(cmd)
-	o.wayFlags.addStop(cmd)
+	o.backendFlags.add(cmd)
+	o.backendFlags.addStop(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.kind, "type", "t", "", "type of the values")
 	flags.StringVarP(&o.file, "file", "f", "", "write the bytes of this file; - is standard input")

@@ -25,7 +25,7 @@ var (
 	ErrNoThread = errors.New("no thread of the process is fit to make a system call")
 	// ErrSeccomp means that a seccomp filter of the process would or might end
 	// it, or refuse, if it made the system call.
-	ErrSeccomp = errors.New("a seccomp filter of the process stands in the way")
+	ErrSeccomp = errors.New("a seccomp filter of the process may refuse the call")
 	// ErrNoInstruction means that nothing that the process has mapped can make a
 	// system call.
 	ErrNoInstruction = errors.New("no system call instruction is mapped in the process")

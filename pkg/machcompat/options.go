@@ -8,7 +8,7 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
-// Backend is a way for bytes to get into another process.
+// Backend is how bytes are copied into another process.
 type Backend uint8
 
 // The backends.
@@ -17,7 +17,7 @@ const (
 	Auto Backend = iota
 	// ProcessVM is process_vm_writev(2), which checks each page itself. To a page
 	// of userfaultfd(2) it waits, as the target itself would, until the page is
-	// brought; nothing but a kill of this program ends that. ProcMem does not
+	// supplied; nothing but a kill of this program ends that. ProcMem does not
 	// wait there, and gives KERN_MEMORY_ERROR.
 	ProcessVM
 	// ProcMem is /proc/PID/mem, which ignores protection: the target's threads
@@ -103,23 +103,24 @@ func WithBackend(b Backend) Option { return func(s *settings) { s.backend = b } 
 // WithStop sets when the target is stopped; the default is [StopAuto].
 func WithStop(p StopPolicy) Option { return func(s *settings) { s.stop = p } }
 
-// DefaultStopTimeout is how long a write waits for the target's threads to stop
-// before it gives up, unless [WithStopTimeout] says otherwise.
+// DefaultStopTimeout is how long a call waits for the target's threads to stop
+// before it gives up, and how long it keeps them stopped, unless [WithStopTimeout] says otherwise.
 const DefaultStopTimeout = 10 * time.Second
 
-// WithStopTimeout sets how long a write waits for the target's threads to stop.
+// WithStopTimeout sets how long a call waits for the target's threads to stop, and
+// keeps them stopped where its context does not say.
 // A thread that waits for a disk, or for the child of a vfork, can't be stopped.
 // A write through [ProcessVM] that then waits for a page for as long, beyond the
 // time that it takes to copy, lets the target go on: the page may be one that
-// the target itself brings (userfaultfd(2)).
+// the target itself supplies (userfaultfd(2)).
 func WithStopTimeout(d time.Duration) Option { return func(s *settings) { s.stopTimeout = d } }
 
 // Atomic stops the target's threads for each write, and puts back what was
 // written when a write can't be finished: all or nothing, even where the map
 // promises memory that cannot be faulted in. It reads the old bytes first, so it needs
 // as much memory as it writes. A process that shares the target's memory without
-// being one of its threads (CLONE_VM, vfork) is not stopped. See also Stop's
-// effect on a wait for the target in this program, in [Task].
+// being one of its threads (CLONE_VM, vfork) is not stopped. See [Task]
+// for what that does to a wait for the target in this program.
 func Atomic() Option { return func(s *settings) { s.atomic = true } }
 
 // WithMapSource forces one source of the target's mappings, which tests need.

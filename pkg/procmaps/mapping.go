@@ -1,7 +1,7 @@
 // Package procmaps tells what is mapped where in a process, and with which
 // protection.
 //
-// It reads /proc/PID/maps in one of two ways that give the same answers: by
+// It reads /proc/PID/maps from one of two sources that give the same answers: by
 // the PROCMAP_QUERY ioctl, which answers for one address without reading the
 // rest, and by the text. See proc_pid_maps(5) and the uapi header linux/fs.h.
 package procmaps

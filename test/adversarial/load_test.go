@@ -17,13 +17,13 @@ import (
 // Attack 10. 64 goroutines do everything at once on one Task. Each has a page of
 // its own, so it knows what it must find there.
 func TestManyGoroutinesOnOneTask(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) { // not beside another, which would take its turns
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) { // not beside another, which would take its turns
 			target := testtarget.Start(t)
 			target.Do("threads 4")
 			const goroutines = 64
 			base := target.Address("layout rw-:%d", goroutines)
-			task := taskFor(t, target.PID, way.options...)
+			task := taskFor(t, target.PID, mode.options...)
 			var rounds atomic.Int64
 			var group sync.WaitGroup
 			for g := range goroutines {
@@ -96,7 +96,7 @@ func TestManyTasks(t *testing.T) {
 		target := testtarget.Start(t)
 		base := target.Address("layout rw-:%d", tasks)
 		for n := range tasks {
-			task := taskFor(t, target.PID, ways[n%len(ways)].options...)
+			task := taskFor(t, target.PID, modes[n%len(modes)].options...)
 			group.Go(func() {
 				for round := range rounds {
 					if err := loadOnce(task, base+uint64(n*pageSize), n+3, round); err != nil {
@@ -134,7 +134,7 @@ func TestNothingGrows(t *testing.T) {
 	testtarget.Need(t, "cc")
 	target := startC(t, "threads", "wait", "4")
 	task := taskFor(t, target.PID)
-	stopped := taskFor(t, target.PID, ways[2].options...)
+	stopped := taskFor(t, target.PID, modes[2].options...)
 	works := []struct {
 		name  string
 		count int
@@ -152,7 +152,7 @@ func TestNothingGrows(t *testing.T) {
 			return task.Protect(target.Address, pageSize, false, machcompat.VM_PROT_READ|machcompat.VMProt(i%2)*machcompat.VM_PROT_WRITE)
 		}},
 		{"Task", testtarget.Sized(100, 2000), func(int) error {
-			task, err := machcompat.TaskForPID(target.PID, ways[2].options...)
+			task, err := machcompat.TaskForPID(target.PID, modes[2].options...)
 			if err != nil {
 				return err
 			}

@@ -101,9 +101,9 @@ func taskFor(t testing.TB, pid int, options ...machcompat.Option) *machcompat.Ta
 	return task
 }
 
-// ways are the ways in which a write is made, and whether the target is stopped
+// modes are how a write is made, and whether the target is stopped
 // for it.
-var ways = []struct {
+var modes = []struct {
 	name    string
 	stops   bool
 	options []machcompat.Option
@@ -124,10 +124,10 @@ type call struct {
 
 var calls = []call{
 	{"write", nil, true, writeOnce},
-	{"write through process_vm", ways[0].options, true, writeOnce},
+	{"write through process_vm", modes[0].options, true, writeOnce},
 	{"write with the stop waived", []machcompat.Option{machcompat.WithStop(machcompat.StopNever)}, true, writeOnce},
-	{"write through procmem", ways[2].options, true, writeOnce},
-	{"atomic write", ways[3].options, true, writeOnce},
+	{"write through procmem", modes[2].options, true, writeOnce},
+	{"atomic write", modes[3].options, true, writeOnce},
 	{"suspend and resume", nil, true, func(task *machcompat.Task, page uint64, round int) error {
 		if err := task.Suspend(); err != nil {
 			return err

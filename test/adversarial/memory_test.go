@@ -83,17 +83,17 @@ func TestOddMemory(t *testing.T) {
 			if c.kind == "hugetlb" {
 				testtarget.Need(t, "hugetlb")
 			}
-			for _, way := range testtarget.Some(ways, 2, i) {
-				t.Run(way.name, func(t *testing.T) {
+			for _, mode := range testtarget.Some(modes, 2, i) {
+				t.Run(mode.name, func(t *testing.T) {
 					target := odd(t, c.kind)
-					task := taskFor(t, target.PID, way.options...)
+					task := taskFor(t, target.PID, mode.options...)
 					if c.before != "" {
 						target.must(c.before)
 					}
 					for _, a := range c.accesses {
 						data := bytes.Repeat([]byte{'n'}, a.size)
 						e := wantCode(t, task.Write(target.Address+uint64(a.offset), data), a.want)
-						if e != nil && e.Partial != (a.partial && way.name != "atomic") {
+						if e != nil && e.Partial != (a.partial && mode.name != "atomic") {
 							t.Errorf("%d bytes at %d: partial is %v: %v", a.size, a.offset, e.Partial, e)
 						}
 						if a.want == machcompat.KERN_SUCCESS && target.look(a.offset) != 'n' {
@@ -130,16 +130,16 @@ func waitsForPage(pid int, target *program) bool {
 func TestUserfaultThatNobodyAnswers(t *testing.T) {
 	testtarget.Need(t, "cc", "userfaultfd")
 	t.Parallel() // it mostly waits
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
 			target := odd(t, "userfault")
 			// For so long it is stopped, where it waits and was to be.
-			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, way.options...)
+			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, mode.options...)
 			task := taskFor(t, target.PID, options...)
 			done := make(chan error, 1)
 			data := bytes.Repeat([]byte{'n'}, 2*pageSize)
 			go func() { done <- task.Write(target.Address+100, data) }()
-			if way.name == "procmem stopped" || way.name == "atomic" {
+			if mode.name == "procmem stopped" || mode.name == "atomic" {
 				wantCode(t, <-done, machcompat.KERN_MEMORY_ERROR)
 				mustBeFree(t, target.PID)
 				return
@@ -211,11 +211,11 @@ func TestUserfaultThatIsCompared(t *testing.T) {
 func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
 	testtarget.Need(t, "cc", "userfaultfd")
 	t.Parallel() // it mostly waits
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
 			target := odd(t, "userfault")
 			target.must("answer")
-			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, way.options...)
+			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, mode.options...)
 			task := taskFor(t, target.PID, options...)
 			defer endIfItHangs(target.PID)() // the write, which then fails
 			if err := task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)); err != nil {
@@ -276,9 +276,9 @@ func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			testtarget.Need(t, c.name)
 			target := testtarget.Start(t)
-			for _, way := range ways {
-				t.Run(way.name, func(t *testing.T) {
-					c.try(t, target, taskFor(t, target.PID, way.options...), way.name == "atomic")
+			for _, mode := range modes {
+				t.Run(mode.name, func(t *testing.T) {
+					c.try(t, target, taskFor(t, target.PID, mode.options...), mode.name == "atomic")
 					mustBeFree(t, target.PID)
 				})
 			}
@@ -297,9 +297,9 @@ func TestAsManyMappingsAsAProcessMayHave(t *testing.T) {
 	count := testtarget.Sized(5000, min(65000, most-own))
 	target := testtarget.Start(t)
 	base := target.Address("split %d", count)
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			task := taskFor(t, target.PID, way.options...)
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			task := taskFor(t, target.PID, mode.options...)
 			begin := time.Now()
 			err := task.Write(base, bytes.Repeat([]byte{7}, count*pageSize/2))
 			if code := machcompat.CodeOf(err); code != machcompat.KERN_SUCCESS && code != machcompat.KERN_PROTECTION_FAILURE {

@@ -82,11 +82,11 @@ func mustFind(t *testing.T, storm *stormTarget, send func([]machcompat.Segment) 
 // arrive in a page that was protected meanwhile: never in one that was protected
 // when the call began.
 func TestNoByteArrivesInAnEpochThatForbidsIt(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			storm := startStorm(t, "private", 1)
-			task := taskFor(t, storm.PID, way.options...)
+			task := taskFor(t, storm.PID, mode.options...)
 			w := &stormWriter{storm: storm, first: 0}
 			refused, whole := 0, 0
 			data := make([]byte, stormPages*pageSize)
@@ -115,7 +115,7 @@ func TestNoByteArrivesInAnEpochThatForbidsIt(t *testing.T) {
 			}
 			late := int(storm.control.faults.Load())
 			t.Logf("%d whole writes of %d pages, %d refused; %d epochs, in %d of them a byte arrived", whole, stormPages, refused, storm.control.denials.Load(), late)
-			if way.stops && late > 0 {
+			if mode.stops && late > 0 {
 				t.Errorf("in %d epochs in which the page could not be written, a byte arrived", late)
 			}
 			if !met() {

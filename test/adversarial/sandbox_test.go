@@ -13,7 +13,7 @@ import (
 )
 
 // Attack 7. A filter refuses each set of the system calls that a write is made
-// of, in two ways, or kills.
+// of, in two modes, or kills.
 func TestSystemCallsAreRefused(t *testing.T) {
 	testtarget.Need(t, "cc")
 	groups := []struct {

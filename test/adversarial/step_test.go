@@ -17,11 +17,11 @@ import (
 
 // watchedCalls are what a writer does while it is held at each of its steps.
 var watchedCalls = []call{
-	{"vm_write, process_vm", ways[0].options, true, injectOnce},
-	{"vm_write, process_vm stopped", ways[1].options, true, injectOnce},
-	{"vm_write, procmem stopped", ways[2].options, true, injectOnce},
-	{"vm_write, atomic", ways[3].options, true, injectOnce},
-	{"batch, process_vm", ways[0].options, true, func(task *machcompat.Task, address uint64, _ int) error {
+	{"vm_write, process_vm", modes[0].options, true, injectOnce},
+	{"vm_write, process_vm stopped", modes[1].options, true, injectOnce},
+	{"vm_write, procmem stopped", modes[2].options, true, injectOnce},
+	{"vm_write, atomic", modes[3].options, true, injectOnce},
+	{"batch, process_vm", modes[0].options, true, func(task *machcompat.Task, address uint64, _ int) error {
 		return task.WriteBatch([]machcompat.Segment{{Address: address, Data: []byte("injected")}, {Address: address + 100, Data: []byte("injected")}})
 	}},
 	{"vm_copy", nil, true, func(task *machcompat.Task, address uint64, _ int) error { return task.Copy(address, 8, address+64) }},

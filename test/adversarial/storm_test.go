@@ -291,17 +291,17 @@ func report(t *testing.T, storm *stormTarget, writers []*stormWriter) {
 // for every write.
 func TestMappingStorm(t *testing.T) {
 	for _, kind := range []string{"shared", "private"} {
-		for _, way := range ways {
-			t.Run(kind+", "+way.name, func(t *testing.T) {
+		for _, mode := range modes {
+			t.Run(kind+", "+mode.name, func(t *testing.T) {
 				t.Parallel()
 				storm := startStorm(t, kind, 4)
-				task := taskFor(t, storm.PID, way.options...)
-				writers := runStorm(storm, sender(task), way.name == "atomic", untilChanceIsOver())
+				task := taskFor(t, storm.PID, mode.options...)
+				writers := runStorm(storm, sender(task), mode.name == "atomic", untilChanceIsOver())
 				report(t, storm, writers)
 				if err := storm.verdict(); err != nil {
 					t.Error(err)
 				}
-				if faults := storm.control.faults.Load(); way.stops && faults > 0 {
+				if faults := storm.control.faults.Load(); mode.stops && faults > 0 {
 					t.Errorf("in %d epochs in which a page could not be written, a byte arrived; the last was page %d, denied by %d",
 						faults, storm.control.faultPage.Load(), storm.control.faultKind.Load())
 				}

@@ -140,7 +140,7 @@ func TestParentOfAVforkIsNotStopped(t *testing.T) {
 			return ""
 		})) > 0
 	})
-	if err := taskFor(t, target.PID, ways[0].options...).Write(base, []byte("plain")); err != nil {
+	if err := taskFor(t, target.PID, modes[0].options...).Write(base, []byte("plain")); err != nil {
 		t.Errorf("a write without the stop: %v", err)
 	}
 	for _, call := range stopping {
@@ -227,7 +227,7 @@ func TestForcedProcessVMWithoutTheFirstThread(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("endfirst")
 	waitForState(t, target.PID, "Z")
-	_, err := machcompat.TaskForPID(target.PID, ways[0].options...)
+	_, err := machcompat.TaskForPID(target.PID, modes[0].options...)
 	e, ok := errors.AsType[*machcompat.Error](err)
 	if !ok || e.Code != machcompat.KERN_FAILURE || !strings.Contains(e.Hint, "first thread") {
 		t.Errorf("%v; want KERN_FAILURE and a hint that says why: %+v", err, e)
