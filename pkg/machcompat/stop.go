@@ -37,8 +37,9 @@ type Thread = ptrace.Thread
 // [Task.Suspend].
 //
 // Calls of t that need a stop, from f or from elsewhere, share this one, and keep
-// the task stopped until they end. Those of another Task of the same process wait
-// until this one has ended.
+// the task stopped until they end; so goroutines whose stops overlap without a gap
+// leave it no time. Those of another Task of the same process wait until this one
+// has ended.
 //
 // The error is that of f, or an [*Error]: KERN_INVALID_ARGUMENT when the task has
 // ended, KERN_FAILURE when it can't be stopped (traced by another, or a thread
@@ -235,7 +236,7 @@ func (t *Task) SuspendCount() int {
 // stops are the stops of a process. Its lock, which also guards the holds of each
 // stop, is never held while anything waits.
 type stops struct {
-	opening chan struct{} // holds a token while a shared stop is being opened
+	opening chan struct{} // holds a token while a stop is being opened
 
 	sync.Mutex
 	shared   *standstill // that the calls which need a stop join; nil when there is none
