@@ -133,7 +133,7 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 			}
 		}()
 	}
-	return p.write(opWrite, scope, new, true)
+	return p.write(scope, new, true)
 }
 
 // ofChange makes the segment that an error names the change that it is of.

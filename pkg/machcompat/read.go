@@ -50,20 +50,23 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 		}
 		defer s.done(false)
 	}
-	usesVM := p.usesProcessVM(segments)
-	if s.stop != nil && usesVM {
-		// The file never waits for a page that the stopped process must bring.
+	switch {
+	case !p.usesProcessVM(segments):
+		b.file, r.err = p.procMem()
+	case s.stop != nil:
+		// The file never waits for a page that the stopped process must supply.
 		b, r.err = p.rawMemory()
-		usesVM = b.file == nil
 	}
-	if usesVM {
+	if r.err == nil && b.byPID() {
 		r.place, r.err = p.vm.Read(segments)
-		usesVM = !p.leavesProcessVM(r.err)
+		if !p.leavesProcessVM(r.err) {
+			r = p.verify(segments, r, procmaps.Read)
+		} else {
+			b.file, r.err = p.procMem()
+		}
 	}
-	if usesVM {
-		r = p.verify(segments, r, procmaps.Read)
-	} else {
-		r = p.readFile(&b, segments)
+	if r.err == nil && !b.byPID() {
+		r = p.readFile(b, segments)
 	}
 	if r.done() {
 		return nil
@@ -73,13 +76,7 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 
 // readFile reads through /proc/PID/mem. The file reads what the task itself can't:
 // stop at the first such byte.
-func (p *process) readFile(b *backend, segments []pwrite.Segment) (r result) {
-	if b.file == nil {
-		b.file, r.err = p.procMem()
-	}
-	if r.err != nil {
-		return r
-	}
+func (p *process) readFile(b backend, segments []pwrite.Segment) (r result) {
 	for i := range segments {
 		clipped := [1]pwrite.Segment{segments[i]}
 		found, err := p.checkRange(clipped[0].Address, uint64(len(clipped[0].Data)), procmaps.Read, nil)
@@ -205,7 +202,7 @@ func (t *Task) Copy(source, size, destination uint64) error {
 		if err := t.readBatch(s, []pwrite.Segment{{Address: source + done, Data: part}}); err != nil {
 			return ofCopy(err, source, size, done)
 		}
-		if err := t.write(opWrite, s, []pwrite.Segment{{Address: destination + done, Data: part}}, t.settings.atomic); err != nil {
+		if err := t.write(s, []pwrite.Segment{{Address: destination + done, Data: part}}, t.settings.atomic); err != nil {
 			return ofCopy(err, destination, size, done)
 		}
 		done += uint64(len(part))

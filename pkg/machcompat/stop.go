@@ -124,7 +124,7 @@ func (s *Stopped) Write(address uint64, data []byte) error {
 
 // WriteBatch is [Task.WriteBatch] of an [Atomic] task.
 func (s *Stopped) WriteBatch(segments []Segment) error {
-	return s.process.write(opWrite, scope{stop: s.stop}, segments, true)
+	return s.process.write(scope{stop: s.stop}, segments, true)
 }
 
 // Read fills p with the bytes at address, up to the first that can't be read: see

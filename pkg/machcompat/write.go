@@ -60,7 +60,7 @@ func (t *Task) WriteBatch(segments []Segment) error {
 		return t.closedError(opWrite)
 	}
 	defer t.leave()
-	return t.write(opWrite, scope{}, segments, t.settings.atomic)
+	return t.write(scope{}, segments, t.settings.atomic)
 }
 
 // WriteAt writes p at address off: [io.WriterAt]. It returns how many bytes
@@ -84,9 +84,9 @@ func (t *Task) Check(address, size uint64) error {
 
 // write is the path of every write: plan, check, transfer, verify. s is the stop
 // that it is made in.
-func (p *process) write(op string, s scope, segments []pwrite.Segment, atomic bool) error {
+func (p *process) write(s scope, segments []pwrite.Segment, atomic bool) error {
 	if isEmpty(segments) {
-		return p.emptyError(op, firstAddress(segments))
+		return p.emptyError(opWrite, firstAddress(segments))
 	}
 	plan, r := p.plan(segments, atomic)
 	if r.done() {
@@ -100,36 +100,40 @@ func (p *process) write(op string, s scope, segments []pwrite.Segment, atomic bo
 	if r.done() {
 		return nil
 	}
-	return p.transferError(op, plan.backend, segments, r)
+	return p.transferError(opWrite, plan.backend, segments, r)
 }
 
-// backend is what bytes go through.
+// backend is what bytes go through: process_vm_writev, by which the kernel finds the
+// process by pid and checks protection, or a file that is bound to the address space
+// and ignores protection, so that it needs the target stopped.
 type backend struct {
-	vm   pwrite.ProcessVM // finds the process by pid; the kernel checks protection
-	file *pwrite.ProcMem  // bound to the address space; ignores protection. nil: vm
+	vm   pwrite.ProcessVM
+	file *pwrite.ProcMem // nil for vm
 }
+
+func (b backend) byPID() bool { return b.file == nil }
 
 // write calls each by its own type, because what passes through an interface is
 // moved to the heap.
 func (b backend) write(segments []pwrite.Segment) (pwrite.Position, error) {
-	if b.file != nil {
-		return b.file.Write(segments)
+	if b.byPID() {
+		return b.vm.Write(segments)
 	}
-	return b.vm.Write(segments)
+	return b.file.Write(segments)
 }
 
 func (b backend) read(segments []pwrite.Segment) (pwrite.Position, error) {
-	if b.file != nil {
-		return b.file.Read(segments)
+	if b.byPID() {
+		return b.vm.Read(segments)
 	}
-	return b.vm.Read(segments)
+	return b.file.Read(segments)
 }
 
 func (b backend) name() Backend {
-	if b.file != nil {
-		return ProcMem
+	if b.byPID() {
+		return ProcessVM
 	}
-	return ProcessVM
+	return ProcMem
 }
 
 // writePlan is how a write is made.
@@ -189,7 +193,7 @@ var errStaleCode = errors.New("process_vm_writev leaves stale code in the instru
 // because process_vm_writev is refused here, not fit for code, or does not find
 // the task.
 func (p *process) needsFile(plan writePlan, r result) bool {
-	return plan.backend.file == nil && r.place == (pwrite.Position{}) && (r.err == errStaleCode || p.leavesProcessVM(r.err))
+	return plan.backend.byPID() && r.place == (pwrite.Position{}) && (r.err == errStaleCode || p.leavesProcessVM(r.err))
 }
 
 // leavesProcessVM reports whether err means that process_vm_writev is of no use
@@ -242,10 +246,10 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 		defer s.leave()
 	}
 	if s.stop != nil {
-		if r.err = s.begin(plan.backend.file != nil); r.err != nil {
+		if r.err = s.begin(!plan.backend.byPID()); r.err != nil {
 			return r
 		}
-		defer s.done(plan.backend.file != nil)
+		defer s.done(!plan.backend.byPID())
 	} else if r.err = p.identity.confirmRecent(); r.err != nil {
 		return r
 	}
@@ -253,7 +257,7 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 		if r.found, r.err = p.checkSegments(segments, procmaps.Write); !r.done() {
 			return r
 		}
-		if r.found.executable && processVMLeavesStaleCode && plan.backend.file == nil && p.settings.backend == Auto {
+		if r.found.executable && processVMLeavesStaleCode && plan.backend.byPID() && p.settings.backend == Auto {
 			r.err = errStaleCode
 			return r
 		}
@@ -326,7 +330,7 @@ func (p *process) writeOrRestore(b backend, s scope, segments []pwrite.Segment) 
 	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.afterFault) == 0) {
 		return r
 	}
-	if b.file == nil && !s.alone && s.hasExpired() != nil {
+	if b.byPID() && !s.alone && s.hasExpired() != nil {
 		r.err = fmt.Errorf("%w, and what was written stays, because the process could not be kept stopped for so long", r.err)
 		return r
 	}
