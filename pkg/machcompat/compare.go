@@ -68,17 +68,16 @@ func (t *Task) CompareAndWrite(ctx context.Context, changes []Change) error {
 	defer t.leave()
 	s, err := t.openShared(ctx)
 	if err != nil {
-		return t.newError(opWrite, firstChange(changes), 0, fault{}, err)
+		return t.changesError(changes, err)
 	}
 	defer s.leave()
 	return (&Stopped{t.process, s}).CompareAndWrite(changes)
 }
 
-func firstChange(changes []Change) uint64 {
-	if len(changes) == 0 {
-		return 0
-	}
-	return changes[0].Address
+// changesError is the error of what failed before a change was looked at.
+func (p *process) changesError(changes []Change, err error) error {
+	first := append(changes[:len(changes):len(changes)], Change{})[0]
+	return p.newError(opWrite, first.Address, uint64(len(first.New)), fault{address: first.Address}, err)
 }
 
 // CompareAndWrite is [Task.CompareAndWrite].
@@ -86,7 +85,7 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 	p := s.process
 	scope := scope{stop: s.stop}
 	if err := scope.begin(true); err != nil {
-		return p.newError(opWrite, firstChange(changes), 0, fault{}, err)
+		return p.changesError(changes, err)
 	}
 	defer scope.done(true)
 	scope.alone = true
