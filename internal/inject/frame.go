@@ -41,17 +41,19 @@ func (t Target) findFrame(thread *thread, start, length uint64) *restoreFrame {
 	if abi.callAndReturn == nil {
 		return nil
 	}
-	if _, err := t.findCode(abi.callAndReturn); err != nil {
+	if _, err := t.findCode(abi.callAndReturn, abi.word); err != nil {
 		return nil
 	}
 	var frame restoreFrame
+	var behind uint64
 	for _, pattern := range abi.signalReturns {
 		var err error
-		if frame.signalReturn, err = t.findCode(pattern); err == nil {
+		if frame.signalReturn, err = t.findCode(pattern, abi.word); err == nil {
+			behind = frame.signalReturn + uint64(len(pattern))
 			break
 		}
 	}
-	if frame.signalReturn == 0 || thread.confirmAllowed(frame.signalReturn, abi.signalReturn, [6]uint64{}) != nil || thread.shadowStack {
+	if behind == 0 || thread.confirmAllowed(behind, abi.signalReturn, [6]uint64{}) != nil || thread.shadowStack {
 		return nil
 	}
 	if frame.address = t.unusedStack(abi, start, length); frame.address == 0 {

@@ -20,8 +20,8 @@ import (
 // Errors of a call that was not made.
 var (
 	// ErrNoThread means that every thread is in a state in which it can't be
-	// made to do anything: a signal is on its way to it, or it runs a
-	// restartable sequence. Another stop, a moment later, finds another state.
+	// made to do anything: a signal is on its way to it, it runs a restartable
+	// sequence, or its system calls are dispatched to itself. Another stop, a moment later, finds another state.
 	ErrNoThread = errors.New("no thread of the process is fit to make a system call")
 	// ErrSeccomp means that a seccomp filter of the process would or might end
 	// it, or refuse, if it made the system call.
@@ -165,7 +165,7 @@ func (t Target) choose() (*thread, error) {
 	var best *thread
 	for _, tid := range t.Session.TIDs() {
 		one := &thread{target: t, tid: tid}
-		if !one.mayRun() {
+		if !one.mayRun() || one.isDispatched() {
 			continue
 		}
 		known, err := one.saved.read(tid)

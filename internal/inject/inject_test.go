@@ -219,6 +219,75 @@ func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
 	}
 }
 
+// A filter sees where the processor goes on after the instruction.
+func TestACallThatSeccompWouldActOnForItsPlaceIsNotMade(t *testing.T) {
+	testtarget.Need(t, "root") // to read the filter
+	// filtered starts a process that is killed for a system call by the code that
+	// find finds.
+	filtered := func(t *testing.T, number uint64, find func(Target) (end uint64)) (*testtarget.Process, Target) {
+		process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/filter.c")))
+		process.Line()
+		target := stopTarget(t, process.PID)
+		end := find(target)
+		target.Session.Resume()
+		if line, err := process.Ask("%d %x", number, end); line != "ready" {
+			t.Fatalf("the process says %q, %v", line, err)
+		}
+		return process, stopTarget(t, process.PID)
+	}
+	wantRunning := func(t *testing.T, process *testtarget.Process, target Target) {
+		t.Helper()
+		target.Session.Resume()
+		if line, err := process.Ask("alive"); line != "alive" {
+			t.Errorf("the process says %q, %v", line, err)
+		}
+	}
+	t.Run("the call", func(t *testing.T) {
+		process, target := filtered(t, abis[0].numbers[mprotect], func(target Target) uint64 {
+			instruction := abis[0].instruction
+			if abis[0].callAndReturn != nil {
+				instruction = abis[0].callAndReturn
+			}
+			place, err := target.findCode(instruction, abis[0].word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return place + uint64(len(abis[0].instruction))
+		})
+		run(t, target, func(c *Caller) error {
+			page := mapPage(t, c)
+			if err := c.Mprotect(page, 4096, procmaps.Read); !errors.Is(err, ErrSeccomp) {
+				t.Errorf("Mprotect = %v; want ErrSeccomp", err)
+			}
+			return c.Munmap(page, 4096)
+		})
+		wantRunning(t, process, target)
+	})
+	t.Run("the return from the restore frame", func(t *testing.T) {
+		testtarget.Need(t, "amd64")
+		process, target := filtered(t, abis[0].signalReturn, func(target Target) (end uint64) {
+			run(t, target, func(c *Caller) error {
+				mapPage(t, c)
+				for _, pattern := range abis[0].signalReturns {
+					if target.hasCode(c.thread.frame.signalReturn, pattern) {
+						end = c.thread.frame.signalReturn + uint64(len(pattern))
+					}
+				}
+				return nil
+			})
+			return end
+		})
+		run(t, target, func(c *Caller) error {
+			mapPage(t, c)
+			if c.thread.frame != nil {
+				t.Error("the thread has a frame, with which it would be killed")
+			}
+			return nil
+		})
+		wantRunning(t, process, target)
+	})
+}
+
 func TestA32BitProcessMakesCallsToo(t *testing.T) {
 	testtarget.Need(t, "386")
 	process := testtarget.StartBinary(t, testtarget.Build(t, "386"))

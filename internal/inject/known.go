@@ -2,6 +2,7 @@ package inject
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"sync"
 
@@ -18,12 +19,17 @@ type Known struct {
 }
 
 // findCode returns where bytes of code lie in executable memory: where they were
-// last time, or in the first mapping that has them.
-func (t Target) findCode(pattern []byte) (uint64, error) {
+// last time, or in the first mapping that has them. A thread with words of 4 bytes
+// reaches the first 4 GiB alone, and may be of a process that has more.
+func (t Target) findCode(pattern []byte, word int) (uint64, error) {
+	limit := uint64(math.MaxUint64)
+	if word == 4 {
+		limit = 1 << 32
+	}
 	t.Known.mutex.Lock()
 	address, known := t.Known.code[string(pattern)]
 	t.Known.mutex.Unlock()
-	if known && t.hasCode(address, pattern) {
+	if known && address < limit && t.hasCode(address, pattern) {
 		return address, nil
 	}
 	mappings, err := t.executable()
@@ -31,6 +37,9 @@ func (t Target) findCode(pattern []byte) (uint64, error) {
 		return 0, err
 	}
 	for _, mapping := range mappings {
+		if mapping.End > limit {
+			continue
+		}
 		if address, ok := t.search(mapping, pattern); ok {
 			t.Known.mutex.Lock()
 			defer t.Known.mutex.Unlock()

@@ -45,16 +45,17 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if t.frame != nil {
 		instruction = abi.callAndReturn
 	}
-	place, err := t.target.findCode(instruction)
+	place, err := t.target.findCode(instruction, abi.word)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.confirmAllowed(place, abi.numbers[f], a); err != nil {
+	if err := t.confirmAllowed(place+uint64(len(abi.instruction)), abi.numbers[f], a); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	ctx = t.bound(ctx)
 	if err := t.take(); err != nil {
 		return 0, err
 	}
@@ -68,7 +69,7 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	}
 	for range 2 { // the entry of the system call, and its exit
 		if err := t.runToSystemCall(ctx); err != nil {
-			return 0, err
+			return 0, fmt.Errorf("%w; it may still make the system call", err)
 		}
 	}
 	if _, err := r.read(t.tid); err != nil {
@@ -83,6 +84,27 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 		result = uint64(uint32(result))
 	}
 	return result, nil
+}
+
+// bound returns what bounds how long the thread may run for us. One that has no
+// restore frame must be waited for, whatever time that takes: let go as it is, it
+// would run on from the wrong place.
+func (t *thread) bound(ctx context.Context) context.Context {
+	if t.frame == nil {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// isDispatched reports whether Syscall User Dispatch (prctl(2)), as Wine uses it, would
+// make a SIGSYS of a system call, which ends a process that has it blocked.
+func (t *thread) isDispatched() bool {
+	dispatch, err := linux.PtraceSyscallUserDispatch(t.tid)
+	if err != nil || dispatch.Mode == 0 {
+		return false // before Linux 6.4 it can't be told
+	}
+	selector := [1]byte{1} // PR_SYS_DISPATCH_BLOCK, unless the process says otherwise
+	return dispatch.Selector == 0 || t.target.Memory.Read(dispatch.Selector, selector[:]) != nil || selector[0] != 0
 }
 
 // take keeps signals from the thread until it is given back.
@@ -170,7 +192,7 @@ func (t *thread) giveBack(ctx context.Context) error {
 	if !t.taken || t.lost != nil {
 		return t.lost
 	}
-	if err := t.stopAgain(ctx); err != nil {
+	if err := t.stopAgain(t.bound(ctx)); err != nil {
 		return err
 	}
 	// The mask comes first: as long as the registers are ours, they lead to the

@@ -41,6 +41,18 @@ func PtraceSeccompFilter(tid, index int, program *[unix.BPF_MAXINSNS]unix.SockFi
 	return ptrace(unix.PTRACE_SECCOMP_GET_FILTER, tid, uintptr(index), unsafe.Pointer(program))
 }
 
+// SyscallUserDispatch is struct ptrace_sud_config of the uapi header linux/ptrace.h.
+type SyscallUserDispatch struct {
+	Mode, Selector, Offset, Length uint64
+}
+
+// PtraceSyscallUserDispatch returns how the system calls of tid are dispatched:
+// PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, Linux 6.4.
+func PtraceSyscallUserDispatch(tid int) (d SyscallUserDispatch, err error) {
+	_, err = ptrace(unix.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, unsafe.Sizeof(d), unsafe.Pointer(&d))
+	return d, err
+}
+
 // PtraceRseqCriticalSection returns the address at which tid's pointer to the
 // restartable sequence that it runs lies (rseq_cs of struct rseq), 0 when it
 // has none: PTRACE_GET_RSEQ_CONFIGURATION.
