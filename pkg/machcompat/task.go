@@ -61,6 +61,7 @@ const (
 type Task struct {
 	_ noCopy
 	*process
+	dropped runtime.Cleanup
 }
 
 // noCopy has go vet complain about copies.
@@ -154,7 +155,7 @@ func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	}
 	p.users.Store(1)
 	t := &Task{process: p}
-	runtime.AddCleanup(t, func(p *process) { go p.close() }, p)
+	t.dropped = runtime.AddCleanup(t, func(p *process) { go p.close() }, p)
 	return t, nil
 }
 
@@ -388,6 +389,7 @@ func (t *Task) Close() error {
 	if t.PID() == 0 || !t.process.close() {
 		return ErrClosed
 	}
+	t.dropped.Stop()
 	return nil
 }
 

@@ -74,6 +74,10 @@ func (p *process) unprotect(s scope, address, size uint64) (restore func() error
 
 // isWritable reports whether a range is writable without our doing.
 func (p *process) isWritable(start, end uint64) bool {
+	if p.pid == os.Getpid() {
+		p.own.Lock()
+		defer p.own.Unlock()
+	}
 	found, err := p.checkRange(start, end-start, procmaps.Write, nil)
 	p.stops.Lock()
 	defer p.stops.Unlock()
@@ -137,18 +141,21 @@ func (p *process) makeWritable(s scope, start, end uint64) error {
 		if code, at, err := p.mayProtect(spans, false, VM_PROT_WRITE|VM_PROT_COPY); code != KERN_SUCCESS {
 			return p.newError(opProtect, start, end-start, fault{code: code, address: at}, err)
 		}
-		if err := protectSpans(c, spans, func(perms procmaps.Perms) procmaps.Perms { return perms | procmaps.Write }); err != nil {
-			return err
-		}
+		// Noted first: what is writable by our doing is in the list.
 		p.use(start, end, 1)
 		p.stops.Lock()
-		defer p.stops.Unlock()
 		for _, span := range spans {
 			if span.Perms&procmaps.Write == 0 {
 				p.stops.writable = append(p.stops.writable, writableSpan{span, 1})
 			}
 		}
-		return nil
+		p.stops.Unlock()
+		err = protectSpans(c, spans, func(perms procmaps.Perms) procmaps.Perms { return perms | procmaps.Write })
+		if err != nil {
+			p.use(start, end, -1)
+			p.forget(start, end)
+		}
+		return err
 	})
 }
 
