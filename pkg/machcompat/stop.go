@@ -55,12 +55,17 @@ func (t *Task) Stopped(ctx context.Context, f func(s *Stopped) error) error {
 	if err != nil {
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
+	return s.run(f)
+}
+
+// run runs f in the stop, and leaves it.
+func (s *stop) run(f func(*Stopped) error) error {
 	defer s.leave()
-	if err := f(&Stopped{t.process, s}); err != nil {
+	if err := f(&Stopped{s.process, s}); err != nil {
 		return err
 	}
 	if err := s.hasExpired(); err != nil {
-		return t.newError(opSuspend, 0, 0, fault{}, err)
+		return s.process.newError(opSuspend, 0, 0, fault{}, err)
 	}
 	return nil
 }
@@ -93,14 +98,7 @@ func (t *Task) StoppedByCaller(ctx context.Context, f func(s *Stopped) error) er
 		return t.newError(opSuspend, 0, 0, fault{}, err)
 	}
 	s := (&standstill{process: t.process, session: session, turn: make(chan struct{}, 1), holds: 1}).hold(ctx, cancel)
-	defer s.leave()
-	if err := f(&Stopped{t.process, s}); err != nil {
-		return err
-	}
-	if err := s.hasExpired(); err != nil {
-		return t.newError(opSuspend, 0, 0, fault{}, err)
-	}
-	return nil
+	return s.run(f)
 }
 
 // Threads returns the threads of the task and where each stands.
