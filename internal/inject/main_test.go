@@ -4,12 +4,17 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
+
+// Tests that trace end their thread, which lets go of what it has traced. The main
+// thread would not end, so it is kept from them.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	if asInjector() {
