@@ -41,14 +41,14 @@ func (t Target) findFrame(thread *thread, start, length uint64) *restoreFrame {
 	if abi.callAndReturn == nil {
 		return nil
 	}
-	if _, err := t.findCode(abi.callAndReturn, abi.word); err != nil {
+	if _, err := t.findCode(abi, abi.callAndReturn); err != nil {
 		return nil
 	}
 	var frame restoreFrame
 	var behind uint64
 	for _, pattern := range abi.signalReturns {
 		var err error
-		if frame.signalReturn, err = t.findCode(pattern, abi.word); err == nil {
+		if frame.signalReturn, err = t.findCode(abi, pattern); err == nil {
 			behind = frame.signalReturn + uint64(len(pattern))
 			break
 		}

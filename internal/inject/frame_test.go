@@ -101,7 +101,7 @@ func (t Target) upTo(ctx context.Context, step string) error {
 	if thread.frame = t.findFrame(thread, 0, 0); thread.frame == nil {
 		return fmt.Errorf("no frame")
 	}
-	place, err := t.findCode(thread.saved.abi.callAndReturn, 8)
+	place, err := t.findCode(thread.saved.abi, thread.saved.abi.callAndReturn)
 	if err != nil {
 		return err
 	}

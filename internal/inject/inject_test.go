@@ -247,7 +247,7 @@ func TestACallThatSeccompWouldActOnForItsPlaceIsNotMade(t *testing.T) {
 			if abis[0].callAndReturn != nil {
 				instruction = abis[0].callAndReturn
 			}
-			place, err := target.findCode(instruction, abis[0].word)
+			place, err := target.findCode(&abis[0], instruction)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -317,6 +317,50 @@ func TestA32BitProcessMakesCallsToo(t *testing.T) {
 	}
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)
+}
+
+func TestA64BitProcessWithAThreadIn32BitCode(t *testing.T) {
+	testtarget.Need(t, "amd64", "386")
+	for _, test := range []struct {
+		name, kind string
+		want       error
+	}{
+		{"it has no other thread, and no code for a call in reach", "", ErrNoInstruction},
+		{"it has code for a call in reach", "code", nil},
+		{"another thread is of 64 bits", "thread", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/mixed.c"), test.kind))
+			var counter uint64
+			fmt.Sscan(process.Line(), &counter)
+			count := func(target Target) (n [4]byte) {
+				if err := target.Memory.Read(counter, n[:]); err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			var target Target
+			testtarget.WaitFor(t, "the thread to count", func() bool {
+				target = stopTarget(t, process.PID)
+				if count(target) != [4]byte{} {
+					return true
+				}
+				target.Session.Resume()
+				return false
+			})
+			before := statesOf(t, target)
+			err := Run(t.Context(), target, func(c *Caller) error {
+				_, err := c.Mmap(0, 4096, 0)
+				return err
+			})
+			if !errors.Is(err, test.want) || !maps.Equal(statesOf(t, target), before) {
+				t.Errorf("Run = %v; want %v and all threads as they were", err, test.want)
+			}
+			old := count(target)
+			target.Session.Resume()
+			testtarget.WaitFor(t, "the thread to count on", func() bool { return count(target) != old })
+		})
+	}
 }
 
 func TestAThreadInARestartableSequenceIsLeftAlone(t *testing.T) {

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"bytes"
-	"math"
 	"os"
 	"sync"
 
@@ -18,18 +17,14 @@ type Known struct {
 	stack uint64            // an address in the first thread's stack
 }
 
-// findCode returns where bytes of code lie in executable memory: where they were
-// last time, or in the first mapping that has them. A thread with words of 4 bytes
-// reaches the first 4 GiB alone, and may be of a process that has more.
-func (t Target) findCode(pattern []byte, word int) (uint64, error) {
-	limit := uint64(math.MaxUint64)
-	if word == 4 {
-		limit = 1 << 32
-	}
+// findCode returns where bytes of code lie in executable memory that a thread can
+// run: where they were last time, or in the first mapping that has them. Of a 64-bit
+// process, a thread in 32-bit code reaches the first 4 GiB only.
+func (t Target) findCode(abi *abi, pattern []byte) (uint64, error) {
 	t.Known.mutex.Lock()
 	address, known := t.Known.code[string(pattern)]
 	t.Known.mutex.Unlock()
-	if known && address < limit && t.hasCode(address, pattern) {
+	if known && t.hasCode(address, pattern) {
 		return address, nil
 	}
 	mappings, err := t.executable()
@@ -37,7 +32,7 @@ func (t Target) findCode(pattern []byte, word int) (uint64, error) {
 		return 0, err
 	}
 	for _, mapping := range mappings {
-		if mapping.End > limit {
+		if abi.word == 4 && mapping.End > 1<<32 {
 			continue
 		}
 		if address, ok := t.search(mapping, pattern); ok {

@@ -93,21 +93,26 @@ func (r *registers) inSystemCall() bool {
 	return r.abi.original != 0 && int64(r.get(r.abi.original)) >= 0
 }
 
-// fitness says how well a thread fits a call, given its registers. One that
-// has waited for part of a time that it wants to wait can't be made to wait for
-// the rest of it by what a restore frame restores, so it comes last.
+// fitness says how well a thread fits a call, given its registers. One of 32 bits
+// comes last: in a 64-bit process, there may be no code for it. Before it comes one
+// that has waited for part of a time that it wants to wait: it can't be made to wait
+// for the rest of it by what a restore frame restores.
 func (r *registers) fitness() int {
 	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
 	switch {
-	case !r.inSystemCall():
-		return 2
-	case r.abi.layFrame != nil && (r.get(r.abi.original) == r.abi.restart || -int64(r.get(r.abi.result)) == restartsWithBlock):
+	case r.abi.word == 4 && !r.inSystemCall():
 		return 1
+	case r.abi.word == 4:
+		return 2
+	case r.abi.layFrame != nil && r.inSystemCall() && (r.get(r.abi.original) == r.abi.restart || -int64(r.get(r.abi.result)) == restartsWithBlock):
+		return 3
+	case !r.inSystemCall():
+		return 4
 	}
 	return fittest
 }
 
-const fittest = 3
+const fittest = 5
 
 // call makes the registers those of a thread that is about to make a system call
 // with the instruction at the address.

@@ -45,7 +45,7 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if t.frame != nil {
 		instruction = abi.callAndReturn
 	}
-	place, err := t.target.findCode(instruction, abi.word)
+	place, err := t.target.findCode(abi, instruction)
 	if err != nil {
 		return 0, err
 	}
