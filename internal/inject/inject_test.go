@@ -363,6 +363,41 @@ func TestA64BitProcessWithAThreadIn32BitCode(t *testing.T) {
 	}
 }
 
+// Syscall User Dispatch makes a SIGSYS of the system call, which would end the process.
+func TestAThreadWhoseSystemCallsAreDispatchedIsLeftAlone(t *testing.T) {
+	testtarget.Need(t, "amd64", "cc", "PROCMAP_QUERY") // Linux 6.4, which tells, would do
+	process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/dispatch.c")))
+	var counter uint64
+	if _, err := fmt.Sscan(process.Line(), &counter); err != nil {
+		t.Fatal(err)
+	}
+	count := func(target Target) (n [8]byte) {
+		if err := target.Memory.Read(counter, n[:]); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	var target Target
+	testtarget.WaitFor(t, "the process to count", func() bool {
+		target = stopTarget(t, process.PID)
+		if count(target) != [8]byte{} {
+			return true
+		}
+		target.Session.Resume()
+		return false
+	})
+	err := Run(t.Context(), target, func(c *Caller) error {
+		_, err := c.Mmap(0, 4096, 0)
+		return err
+	})
+	if !errors.Is(err, ErrNoThread) {
+		t.Errorf("Run = %v; want ErrNoThread", err)
+	}
+	old := count(target)
+	target.Session.Resume()
+	testtarget.WaitFor(t, "the process to count on", func() bool { return count(target) != old })
+}
+
 func TestAThreadInARestartableSequenceIsLeftAlone(t *testing.T) {
 	process := testtarget.StartProcess(t, exec.Command("cat"))
 	if _, err := process.Ask("x"); err != nil {
