@@ -157,13 +157,13 @@ func TestReadOfMoreThanThereIsMemoryFor(t *testing.T) {
 	const page, size = 4096, 8 << 40
 	for _, prot := range []string{"r--", "rw-"} {
 		target := testtarget.Start(t)
-		answer := target.Try("map %s %d", prot, size/page)
+		answer := target.Try("map %s %d", prot, uint64(size/page))
 		for range 100 { // the target's heap may lie there, at random
 			if !strings.HasPrefix(answer, "error") {
 				break
 			}
 			target = testtarget.Start(t)
-			answer = target.Try("map %s %d", prot, size/page)
+			answer = target.Try("map %s %d", prot, uint64(size/page))
 		}
 		base := parseUint(t, strings.TrimPrefix(answer, "ok "))
 		reader := startRole(t, "read", target.PID, base, uint64(size))
