@@ -55,10 +55,10 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	ctx = t.bound(ctx)
 	if err := t.take(); err != nil {
 		return 0, err
 	}
+	ctx = t.bound(ctx) // now that it is known whether it has a frame
 	r := t.saved
 	r.call(place, abi.numbers[f], a)
 	if t.frame != nil {
