@@ -9,10 +9,10 @@ import (
 
 // Exit statuses beside the kern_return_t, from sysexits.h.
 const (
-	exitUsage = 64 // EX_USAGE: the command line is wrong; nothing was done
-	exitOther = 65 // EX_DATAERR: other bytes are there than --expect says; nothing was written
-	exitBug   = 70 // EX_SOFTWARE: a fault of this program
-	exitFile  = 74 // EX_IOERR: a file of the caller's can't be read or written
+	exitUsage    = 64 // EX_USAGE: the command line is wrong; nothing was done
+	exitMismatch = 65 // EX_DATAERR: other bytes are there than --expect says; nothing was written
+	exitBug      = 70 // EX_SOFTWARE: a fault of this program
+	exitFile     = 74 // EX_IOERR: a file of the caller's can't be read or written
 )
 
 // usageError is a wrong command line.
@@ -36,7 +36,7 @@ func exitStatus(err error) int {
 		return 0
 	}
 	if errors.Is(err, machcompat.ErrMismatch) {
-		return exitOther
+		return exitMismatch
 	}
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
 		return int(e.Code)

@@ -35,7 +35,7 @@ func explanations() []explanation {
 		mach(machcompat.KERN_ABORTED, "Ctrl-C; the message says how much was written, or that it is not known", "write again, or restore what was there"),
 		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows no backend", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
 		{exitUsage, "EX_USAGE", "usage", "the command line is wrong; nothing was done", "see vmwrite COMMAND --help"},
-		{exitOther, "EX_DATAERR", "data", "other bytes are there than --expect says; nothing was written", "look at what is there with vmwrite read"},
+		{exitMismatch, "EX_DATAERR", "data", "other bytes are there than --expect says; nothing was written", "look at what is there with vmwrite read"},
 		{exitBug, "EX_SOFTWARE", "software", "a fault of vmwrite", "report it"},
 		{exitFile, "EX_IOERR", "input or output", "a file of yours, or the output, can't be read or written", "see the message"},
 	}

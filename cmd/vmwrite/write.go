@@ -198,7 +198,7 @@ func (j *job) write() error {
 	switch {
 	case len(j.expect) > 0 && j.stop != "never":
 		return j.writeExpecting(interrupted)
-	case len(j.expect) > 0: // whoever stopped the process vouches for what is there
+	case len(j.expect) > 0: // whoever stopped the process is responsible for it
 		if err := j.confirmExpected(); err != nil {
 			return err
 		}

@@ -97,7 +97,9 @@ func Why(pid int, err error) (Reason, bool) {
 
 const foreignProc = "/proc is mounted for another pid namespace, so that its pids mean other processes"
 
-func processExists(pid int) bool {
+// Exists reports whether there is a process or thread of that number, which /proc
+// may not show.
+func Exists(pid int) bool {
 	err := unix.Kill(pid, 0)
 	return err == nil || err == unix.EPERM
 }
@@ -106,7 +108,7 @@ func processExists(pid int) bool {
 // it.
 func isHidden(pid int) bool {
 	_, err := procfs.NewProc(pid)
-	return err != nil && processExists(pid)
+	return err != nil && Exists(pid)
 }
 
 // whyNotStopped finds what is the matter with a stop, rather than with every use
@@ -166,7 +168,7 @@ func (r *Reason) whyMissing() {
 		r.Rule, r.Text = FirstThreadEnded, fmt.Sprintf("the first thread of %d (%s) has ended, and process_vm_writev finds a process by that", r.PID, name)
 	case ended:
 		r.Rule, r.Text = Zombie, fmt.Sprintf("%d (%s) has ended and is a zombie, until process %d waits for it", r.PID, name, stat.PPID)
-	case !processExists(r.PID):
+	case !Exists(r.PID):
 		r.Rule, r.Text = ForeignProc, foreignProc
 	}
 }

@@ -124,13 +124,7 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 		if unprotectErr != nil {
 			return ofChange(unprotectErr, []int{i})
 		}
-		defer func() {
-			if restoreErr := restore(); err == nil {
-				err = restoreErr
-			} else if restoreErr != nil {
-				err = errors.Join(err, restoreErr)
-			}
-		}()
+		defer func() { err = both(err, restore()) }()
 	}
 	return p.write(scope, new, true)
 }

@@ -1,6 +1,7 @@
 package machcompat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,6 +237,14 @@ func codeOfErrno(err error) KernReturn {
 		return KERN_NOT_SUPPORTED
 	}
 	return KERN_FAILURE
+}
+
+// both joins two errors where there are two.
+func both(first, second error) error {
+	if first == nil || second == nil {
+		return cmp.Or(first, second)
+	}
+	return errors.Join(first, second)
 }
 
 // errnoOf returns the errno that err wraps, or err itself.

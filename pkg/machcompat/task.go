@@ -180,7 +180,7 @@ func (p *process) acquire() error {
 		return err
 	}
 	if p.maps, err = openMaps(p.pid, p.settings.mapSource); err != nil {
-		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !processExists(p.pid)) {
+		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !diagnose.Exists(p.pid)) {
 			return unix.ESRCH
 		}
 		return err
@@ -208,11 +208,6 @@ func (p *process) release() {
 }
 
 var errNoProc = errors.New("no /proc is mounted, or it is of another pid namespace")
-
-func processExists(pid int) bool {
-	err := unix.Kill(pid, 0)
-	return err == nil || err == unix.EPERM
-}
 
 // confirmProc makes sure that /proc and the system calls mean the same process
 // by the same number: in a container with the host's /proc they do not, and the

@@ -46,13 +46,7 @@ func (t *Task) WithWritable(address, size uint64, f func() error) (err error) {
 	if err := t.makeWritable(s, start, end); err != nil {
 		return t.callError(opProtect, address, size, err)
 	}
-	defer func() {
-		if restoreErr := t.callError(opProtect, address, size, t.restorePages(s, start, end)); err == nil {
-			err = restoreErr
-		} else if restoreErr != nil {
-			err = errors.Join(err, restoreErr)
-		}
-	}()
+	defer func() { err = both(err, t.callError(opProtect, address, size, t.restorePages(s, start, end))) }()
 	return f()
 }
 
