@@ -48,8 +48,10 @@ func TestAParentReapsItsSuspendedChildThatIsKilled(t *testing.T) {
 				parent := testtarget.StartProcess(t, exec.Command("sh", "-c",
 					`exec 2>/dev/null 3<&0 4>&1; `+child.command+` <&3 >/dev/null & echo $! >&4; wait $!; echo status $? >&4`))
 				pid := int(parseUint(t, parent.Line()))
+				// Its name changes early in an exec, before its memory is laid out.
 				testtarget.WaitFor(t, "the child to run its program", func() bool {
-					return !strings.HasPrefix(statusOf(t, pid), "Name:\tsh\n")
+					status := statusOf(t, pid)
+					return !strings.HasPrefix(status, "Name:\tsh\n") && strings.Contains(status, "\nState:\tS")
 				})
 				task := taskFor(t, pid)
 				if err := task.Suspend(); err != nil {
