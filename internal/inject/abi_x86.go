@@ -7,11 +7,11 @@ import "golang.org/x/sys/unix"
 var abis = []abi{
 	{
 		word: 8, instruction: []byte{0x0f, 0x05}, // syscall
-		callAndReturn: []byte{0x0f, 0x05, 0xc3}, // syscall, ret
 		signalReturns: [][]byte{
 			{0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05}, // mov $15, %rax; syscall
 			{0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05},             // mov $15, %eax; syscall
 		},
+		stackInFrame: 8, // behind the address that a handler returns to
 		signalReturn: 15, restart: 219, layFrame: layFrame, isFrame: isFrame,
 		audit:   unix.AUDIT_ARCH_X86_64,
 		numbers: [...]uint64{mmap: 9, mprotect: 10, munmap: 11},

@@ -228,9 +228,7 @@ func (d *debugger) inject() {
 	states, reasons := statesOf(d.t, target), d.reasons()
 	for range 2 {
 		d.run(target)
-		if !maps.Equal(statesOf(d.t, target), states) {
-			d.t.Error("a thread is not what it was")
-		}
+		wantStates(d.t, target, states)
 		if after := d.reasons(); !maps.Equal(after, reasons) {
 			d.t.Errorf("the threads are stopped by\n%v; want\n%v", after, reasons)
 		}
@@ -338,9 +336,7 @@ func TestASIGSTOPDuringInjectionInADebuggersStop(t *testing.T) {
 					}
 					return nil
 				}))
-				if !maps.Equal(statesOf(t, target), states) {
-					t.Error("a thread is not what it was")
-				}
+				wantStates(t, target, states)
 				d.wantGoesOn()
 			})
 		})

@@ -3,7 +3,6 @@ package inject
 import (
 	"bytes"
 
-	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
@@ -33,33 +32,31 @@ func (f *restoreFrame) overlaps(start, length uint64) bool {
 	return end < start || start < f.address+frameSize && f.address < end
 }
 
-// findFrame returns the frame that the thread is to have while it makes a call that
-// changes memory from start. There is none on another architecture than amd64, with
-// a shadow stack, and where the process lacks what it takes.
-func (t Target) findFrame(thread *thread, start, length uint64) *restoreFrame {
-	abi := thread.saved.abi
-	if abi.callAndReturn == nil {
-		return nil
-	}
-	if _, err := t.findCode(abi, abi.callAndReturn); err != nil {
-		return nil
-	}
+// layFrame lays the frame that the thread is to have while it makes a call that
+// changes memory from start. There is none for a 32-bit thread, with a shadow stack,
+// and where the process lacks what it takes.
+func (t *thread) layFrame(start, length uint64) {
+	abi := t.saved.abi
 	var frame restoreFrame
 	var behind uint64
 	for _, pattern := range abi.signalReturns {
 		var err error
-		if frame.signalReturn, err = t.findCode(abi, pattern); err == nil {
+		if frame.signalReturn, err = t.target.findCode(abi, pattern); err == nil {
 			behind = frame.signalReturn + uint64(len(pattern))
 			break
 		}
 	}
-	if behind == 0 || thread.confirmAllowed(behind, abi.signalReturn, [6]uint64{}) != nil || thread.shadowStack {
-		return nil
+	if behind == 0 || t.confirmAllowed(behind, abi.signalReturn, [6]uint64{}) != nil || t.shadowStack {
+		return
 	}
-	if frame.address = t.unusedStack(abi, start, length); frame.address == 0 {
-		return nil
+	if frame.address = t.target.unusedStack(abi, start, length); frame.address == 0 {
+		return
 	}
-	return &frame
+	t.frame = &frame
+	text, ok := abi.layFrame(t)
+	if frame.length = len(text); !ok || t.target.Memory.Write(frame.address, text) != nil {
+		t.frame = nil
+	}
 }
 
 // unusedStack returns where a frame can lie, 0 for nowhere: deep in the stack of the
@@ -95,32 +92,6 @@ func (t Target) unusedStack(abi *abi, start, length uint64) uint64 {
 		frame.address += frameSize
 	}
 	return 0
-}
-
-// layFrame lays the frame and makes the registers those of a thread that runs into
-// rt_sigreturn as soon as it is let go. What keeps it from that leaves the thread
-// without a frame.
-func (t *thread) layFrame() error {
-	if t.frame == nil {
-		return nil
-	}
-	var state [16 << 10]byte
-	n, err := linux.PtraceExtendedState(t.tid, state[:])
-	ok := err == nil && n < len(state)
-	var text []byte
-	if ok {
-		text, ok = t.saved.abi.layFrame(&t.saved, t.mask, t.frame, state[:n])
-	}
-	if !ok || t.target.Memory.Write(t.frame.address, text) != nil {
-		t.frame = nil
-		return nil
-	}
-	t.frame.length = len(text)
-	r := t.saved
-	r.set(r.abi.pc, t.frame.signalReturn)
-	r.set(r.abi.stack, t.frame.address+8) // behind the address that a handler returns to
-	r.set(r.abi.original, ^uint64(0))
-	return r.write(t.tid)
 }
 
 // sweepFrame removes the frame.

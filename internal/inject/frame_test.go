@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ import (
 const injectorVariable = "VMWRITE_TEST_INJECTOR"
 
 // steps are those of an injector, after each of which it may be killed.
-var steps = []string{"frame", "entry", "exit", "second call", "interrupted", "mask", "in a run", "two runs", "a run of two calls"}
+var steps = []string{"frame", "entry", "registers", "number", "exit", "second call", "interrupted", "in a run", "two runs", "a run of two calls"}
 
 func asInjector() bool {
 	variable, ok := os.LookupEnv(injectorVariable)
@@ -98,24 +99,32 @@ func (t Target) upTo(ctx context.Context, step string) error {
 	if err != nil {
 		return err
 	}
-	if thread.frame = t.findFrame(thread, 0, 0); thread.frame == nil {
+	if err := thread.begin(); err != nil {
+		return err
+	}
+	if settled, err := thread.settle(ctx); err != nil || !settled {
+		return fmt.Errorf("settled: %v, %w", settled, err)
+	}
+	thread.layFrame(0, 0)
+	if thread.frame == nil {
 		return fmt.Errorf("no frame")
 	}
-	place, err := t.findCode(thread.saved.abi, thread.saved.abi.callAndReturn)
+	arguments := [6]uint64{0, 4096, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
+	before, made, err := thread.prepare(thread.saved.abi.numbers[mmap], arguments)
 	if err != nil {
 		return err
 	}
-	arguments := [6]uint64{0, 4096, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
 	for _, at := range steps {
 		switch at {
 		case "frame":
-			err = thread.take()
+			err = thread.take(&before)
 		case "entry":
-			r := thread.saved
-			r.call(place, r.abi.numbers[mmap], arguments)
-			r.set(r.abi.stack, thread.frame.address)
-			if err = r.write(thread.tid); err == nil {
-				err = thread.runToSystemCall(ctx)
+			err = thread.runToSystemCall(ctx)
+		case "registers":
+			err = made.write(thread.tid)
+		case "number":
+			if setNumber := made.abi.setNumber; setNumber != nil {
+				err = setNumber(thread.tid, made.abi.numbers[mmap])
 			}
 		case "exit":
 			err = thread.runToSystemCall(ctx)
@@ -123,8 +132,6 @@ func (t Target) upTo(ctx context.Context, step string) error {
 			_, err = thread.call(ctx, mmap, arguments[:])
 		case "interrupted":
 			err = thread.stopAgain(ctx)
-		case "mask":
-			err = thread.setMask(thread.mask)
 		}
 		if err != nil || at == step {
 			return err
@@ -159,7 +166,10 @@ func blockedSignals(t *testing.T, pid int) string {
 
 // A thread that computes, all of whose registers count.
 func TestAfterKillAThreadGoesOnComputing(t *testing.T) {
-	testtarget.Need(t, "amd64", "avx")
+	testtarget.Need(t, "64-bit tests")
+	if runtime.GOARCH == "amd64" {
+		testtarget.Need(t, "avx")
+	}
 	program := testtarget.BuildC(t, "testdata/vectors.c")
 	for _, step := range steps {
 		t.Run(step, func(t *testing.T) {
@@ -184,7 +194,7 @@ func TestAfterKillAThreadGoesOnComputing(t *testing.T) {
 
 // A thread that waits in a system call goes on waiting.
 func TestAfterKillAThreadGoesOnWaiting(t *testing.T) {
-	testtarget.Need(t, "amd64", "tracing") // of cat, by a sibling
+	testtarget.Need(t, "64-bit tests", "tracing") // of cat, by a sibling
 	for _, step := range steps {
 		t.Run(step, func(t *testing.T) {
 			cat := testtarget.StartProcess(t, exec.Command("cat"))
@@ -205,9 +215,9 @@ func TestAfterKillAThreadGoesOnWaiting(t *testing.T) {
 
 // What a frame takes is in every program that has a C library, or is in Go.
 func TestFrameOfAThread(t *testing.T) {
-	testtarget.Need(t, "amd64")
+	testtarget.Need(t, "64-bit tests")
 	programs := map[string]func(t *testing.T) (pid int){
-		"a Go program": func(t *testing.T) int { return testtarget.StartBinary(t, testtarget.Build(t, "amd64")).PID },
+		"a Go program": func(t *testing.T) int { return testtarget.StartBinary(t, testtarget.Build(t, "")).PID },
 		"a C program":  func(t *testing.T) int { return testtarget.StartProcess(t, exec.Command("cat")).PID },
 	}
 	for name, start := range programs {

@@ -5,10 +5,13 @@ package inject
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
 )
 
 // Where struct rt_sigframe of a 64-bit thread has its parts: the address that
-// the handler returns to, and struct ucontext of the uapi header asm/ucontext.h
+// a handler would return to, and struct ucontext of the uapi header asm/ucontext.h
 // with struct sigcontext of asm/sigcontext.h.
 const (
 	frameFlags          = 8
@@ -51,26 +54,29 @@ const (
 	placeSS = 20
 )
 
-// layFrame makes the frame of a thread with these registers, signal mask and
-// vector state. It returns false when it can't.
-func layFrame(saved *registers, mask uint64, at *restoreFrame, state []byte) ([]byte, bool) {
-	state, ok := signalState(state)
+// layFrame makes the frame of a thread. It returns false when it can't.
+func layFrame(t *thread) ([]byte, bool) {
+	var all [16 << 10]byte
+	n, err := linux.PtraceRegisterSet(t.tid, unix.NT_X86_XSTATE, all[:])
+	if err != nil || n == len(all) {
+		return nil, false
+	}
+	state, ok := signalState(all[:n])
 	if !ok {
 		return nil, false
 	}
 	frame := make([]byte, frameState, frameSize)
 	put := func(at int, value uint64) { binary.NativeEndian.PutUint64(frame[at:], value) }
-	put(0, at.signalReturn)
 	put(frameFlags, flagsOfContext)
 	copy(frame[frameLink:], frameMark[:])
 	put(frameAlternateFlags, noAlternate)
-	r := startAgain(*saved)
+	r := startAgain(t.saved)
 	for i, place := range sigcontextOrder {
 		put(frameRegisters+8*i, r.get(place))
 	}
 	put(frameRegisters+8*len(sigcontextOrder), r.get(placeCS)|r.get(placeSS)<<48)
-	put(framePointerToState, at.address+frameState)
-	put(frameMask, mask)
+	put(framePointerToState, t.frame.address+frameState)
+	put(frameMask, t.mask)
 	frame = append(frame, state...)
 	return frame, len(frame) <= frameSize
 }

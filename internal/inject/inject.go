@@ -6,6 +6,7 @@
 package inject
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -134,13 +135,22 @@ func (c *Caller) callHere(f function, arguments []uint64) (uint64, error) {
 			return 0, err
 		}
 	}
-	if c.thread == nil {
+	for c.thread == nil {
 		thread, err := c.target.choose()
 		if err != nil {
 			return 0, err
 		}
-		c.thread = thread
-		c.thread.frame = c.target.findFrame(thread, start, length)
+		if err := thread.begin(); err != nil {
+			return 0, err
+		}
+		settled, err := thread.settle(c.ctx)
+		if err != nil {
+			return 0, err
+		}
+		if settled {
+			thread.layFrame(start, length)
+			c.thread = thread
+		}
 	}
 	return c.thread.call(c.ctx, f, arguments)
 }
@@ -175,13 +185,13 @@ func (t Target) choose() (*thread, error) {
 		if !known {
 			return nil, unix.ENOSYS
 		}
-		if best != nil && one.saved.fitness() <= best.saved.fitness() {
+		if best != nil && one.fitness() <= best.fitness() {
 			continue
 		}
-		if one.saved.inSystemCall() || !one.inRestartableSequence() {
+		if one.inSystemCall() || !one.inRestartableSequence() {
 			best = one
 		}
-		if one.saved.fitness() == fittest {
+		if one.fitness() == fittest {
 			break
 		}
 	}
@@ -191,6 +201,41 @@ func (t Target) choose() (*thread, error) {
 	return best, nil
 }
 
+const fittest = 5
+
+// fitness says how well a thread fits a call. One of 32 bits comes last: in a 64-bit
+// process, there may be no code for it. Before it comes one that has waited for part
+// of a time that it wants to wait: it can't be made to wait for the rest of it by what
+// a restore frame restores.
+func (t *thread) fitness() int {
+	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
+	r := &t.saved
+	switch in := t.inSystemCall(); {
+	case r.abi.word == 4 && !in:
+		return 1
+	case r.abi.word == 4:
+		return 2
+	case !in:
+		return 4
+	case r.callNumber() == r.abi.restart,
+		r.abi.original != 0 && -int64(r.get(r.abi.result)) == restartsWithBlock,
+		r.abi.hiddenRestart != nil && r.abi.hiddenRestart(t):
+		return 3
+	}
+	return fittest
+}
+
+// inSystemCall reports whether the thread was stopped in a system call, or right
+// before one, as far as can be told.
+func (t *thread) inSystemCall() bool {
+	if t.saved.abi.original != 0 {
+		return t.saved.inSystemCall()
+	}
+	next := make([]byte, len(t.saved.abi.instruction))
+	err := t.target.Memory.Read(t.saved.get(t.saved.abi.pc), next)
+	return err == nil && bytes.Equal(next, t.saved.abi.instruction)
+}
+
 // mayRun reports whether the thread can be let run without an effect of its own:
 // it must not be about to take a signal, nor in the middle of a system call. A
 // debugger's own signals, of a breakpoint or of its stop, are for no one else.
@@ -198,7 +243,7 @@ func (t *thread) mayRun() bool {
 	var err error
 	t.before, err = linux.PtraceStopInfo(t.tid)
 	if !t.target.Session.Adopted() {
-		return err == nil && isEventStop(t.before)
+		return err == nil && t.before.IsEvent()
 	}
 	if told, err := linux.PeekChild(t.tid); err != nil || told.TID != 0 {
 		return false // the debugger has not seen this stop
@@ -207,7 +252,7 @@ func (t *thread) mayRun() bool {
 		return err == unix.EINVAL // a group-stop without PTRACE_SEIZE
 	}
 	own := t.before.Signal == int32(unix.SIGTRAP) || t.before.Signal == int32(unix.SIGSTOP)
-	return isEventStop(t.before) || own && t.before.Code>>8 <= 0 && !isSystemCallStop(t.before)
+	return t.before.IsEvent() || own && t.before.IsSignal()
 }
 
 // inRestartableSequence reports whether the thread may be in a sequence of

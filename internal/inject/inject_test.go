@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -30,11 +31,29 @@ func readState(t *testing.T, tid int) (s state) {
 	if known, err := s.registers.read(tid); err != nil || !known {
 		t.Errorf("registers of thread %d: %v, %v", tid, known, err)
 	}
+	if runtime.GOARCH == "amd64" && s.registers.abi.word == 8 {
+		const flags, alwaysSet = 18, 2 // which some kernels leave out at the start of a program
+		s.registers.set(flags, s.registers.get(flags)|alwaysSet)
+	}
 	var err error
 	if s.mask, err = linux.PtraceSigmask(tid); err != nil {
 		t.Errorf("signal mask of thread %d: %v", tid, err)
 	}
 	return s
+}
+
+// wantStates checks that the threads are what they were.
+func wantStates(t *testing.T, target Target, want map[int]state) {
+	t.Helper()
+	got := statesOf(t, target)
+	for tid, before := range want {
+		if after := got[tid]; after != before {
+			t.Errorf("thread %d is not what it was:\n%x, %#x; want\n%x, %#x", tid, after.registers.bytes(), after.mask, before.registers.bytes(), before.mask)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("there are %d threads; want %d", len(got), len(want))
+	}
 }
 
 // wantMapped checks the protection of a page.
@@ -90,9 +109,7 @@ func TestRunReturnsItsErrors(t *testing.T) {
 		if err := Run(t.Context(), target, test.f); err != test.want {
 			t.Errorf("%s: %v; want %v", test.name, err, test.want)
 		}
-		if !maps.Equal(statesOf(t, target), before) {
-			t.Errorf("%s: a thread is not what it was", test.name)
-		}
+		wantStates(t, target, before)
 	}
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)
@@ -113,9 +130,7 @@ func TestAfterEachRunTheThreadsAreWhatTheyWere(t *testing.T) {
 				}
 				return nil
 			})
-			if !maps.Equal(statesOf(t, target), before) {
-				t.Error("a thread is not what it was")
-			}
+			wantStates(t, target, before)
 		}
 		target.Session.Resume()
 		testtarget.WantFree(t, process.PID)
@@ -137,9 +152,7 @@ func TestAThreadThatOnlyComputesMakesCallsToo(t *testing.T) {
 			return false
 		}
 		run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
-		if !maps.Equal(statesOf(t, target), before) {
-			t.Error("the thread is not what it was")
-		}
+		wantStates(t, target, before)
 		return true
 	})
 	testtarget.WantFree(t, process.PID)
@@ -155,9 +168,7 @@ func TestAProcessWithoutItsFirstThreadMakesCallsToo(t *testing.T) {
 	target := stopTarget(t, process.PID)
 	before := statesOf(t, target)
 	run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
-	if !maps.Equal(statesOf(t, target), before) {
-		t.Error("a thread is not what it was")
-	}
+	wantStates(t, target, before)
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)
 }
@@ -242,16 +253,14 @@ func TestACallThatSeccompWouldActOnForItsPlaceIsNotMade(t *testing.T) {
 		}
 	}
 	t.Run("the call", func(t *testing.T) {
-		process, target := filtered(t, abis[0].numbers[mprotect], func(target Target) uint64 {
-			instruction := abis[0].instruction
-			if abis[0].callAndReturn != nil {
-				instruction = abis[0].callAndReturn
-			}
-			place, err := target.findCode(&abis[0], instruction)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return place + uint64(len(abis[0].instruction))
+		process, target := filtered(t, abis[0].numbers[mprotect], func(target Target) (end uint64) {
+			run(t, target, func(c *Caller) error {
+				mapPage(t, c)
+				_, made, err := c.thread.prepare(0, [6]uint64{})
+				end = made.get(made.abi.pc)
+				return err
+			})
+			return end
 		})
 		run(t, target, func(c *Caller) error {
 			page := mapPage(t, c)
@@ -263,7 +272,7 @@ func TestACallThatSeccompWouldActOnForItsPlaceIsNotMade(t *testing.T) {
 		wantRunning(t, process, target)
 	})
 	t.Run("the return from the restore frame", func(t *testing.T) {
-		testtarget.Need(t, "amd64")
+		testtarget.Need(t, "64-bit tests")
 		process, target := filtered(t, abis[0].signalReturn, func(target Target) (end uint64) {
 			run(t, target, func(c *Caller) error {
 				mapPage(t, c)

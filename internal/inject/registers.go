@@ -1,9 +1,11 @@
 package inject
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
+	"golang.org/x/sys/unix"
 )
 
 // function is a system call that can be injected.
@@ -22,15 +24,15 @@ type abi struct {
 	word        int    // bytes of an address and of a register: 4 or 8
 	instruction []byte // the instruction that makes one
 
-	// What a restore frame needs, nil where there is none: an instruction that makes
-	// a system call and returns, the ways in which code makes rt_sigreturn, and
-	// what tells whether bytes are a frame that was left behind.
-	callAndReturn []byte
+	// What a restore frame needs, nil where there is none: the ways in which code
+	// makes rt_sigreturn, how many bytes above the frame the stack pointer stands
+	// there, what lays a frame, and what tells one that was left behind.
 	signalReturns [][]byte
+	stackInFrame  uint64
+	layFrame      func(*thread) ([]byte, bool)
 	isFrame       func([]byte) bool
 	signalReturn  uint64 // the number of rt_sigreturn
 	restart       uint64 // the number of restart_syscall
-	layFrame      func(saved *registers, mask uint64, frame *restoreFrame, state []byte) ([]byte, bool)
 
 	audit   uint32 // AUDIT_ARCH of the uapi header linux/audit.h, which seccomp filters see
 	numbers [munmap + 1]uint64
@@ -39,10 +41,25 @@ type abi struct {
 	// Places of registers: the next instruction, the stack pointer, the system
 	// call's number, its arguments and its result.
 	pc, stack, number, result int
-	arguments                 [6]int
+	// The bits of the flags that say that a branch has led to the next instruction, which
+	// some memory lets lead to some instructions only; 0 where there are none.
+	flags     int
+	branched  uint64
+	arguments [6]int
 	// original is where x86 keeps the number of the system call that a thread is
 	// in, or -1; it is 0 elsewhere, where the kernel shows none.
 	original int
+	// setNumber changes the number where the kernel shows none: at the entry.
+	setNumber func(tid int, number uint64) error
+
+	// What the kernel of arm64 keeps for itself, and what it lets system calls destroy.
+	// hiddenRestart tells whether the thread may be about to start a call again that
+	// has waited for part of its time; interrupted is the error with which the stop
+	// interrupted a call, 0 for none; vectors are the registers that a call destroys,
+	// nil if they are not in use.
+	hiddenRestart func(*thread) bool
+	interrupted   func(*thread) unix.Errno
+	vectors       func(tid int) []byte
 }
 
 // registers are those of a stopped thread.
@@ -56,7 +73,7 @@ func (r *registers) bytes() []byte { return r.data[:r.abi.registers*r.abi.word] 
 // read reads the registers. How many the kernel shows tells what kind of thread
 // it is. It returns false for a kind that is not known here.
 func (r *registers) read(tid int) (known bool, err error) {
-	n, err := linux.PtraceRegisters(tid, r.data[:])
+	n, err := linux.PtraceRegisterSet(tid, unix.NT_PRSTATUS, r.data[:])
 	if err != nil {
 		return false, err
 	}
@@ -68,7 +85,9 @@ func (r *registers) read(tid int) (known bool, err error) {
 	return false, nil
 }
 
-func (r *registers) write(tid int) error { return linux.PtraceSetRegisters(tid, r.bytes()) }
+func (r *registers) write(tid int) error {
+	return linux.PtraceSetRegisterSet(tid, unix.NT_PRSTATUS, r.bytes())
+}
 
 func (r *registers) get(place int) uint64 {
 	at := r.data[place*r.abi.word:]
@@ -93,38 +112,17 @@ func (r *registers) inSystemCall() bool {
 	return r.abi.original != 0 && int64(r.get(r.abi.original)) >= 0
 }
 
-// fitness says how well a thread fits a call, given its registers. One of 32 bits
-// comes last: in a 64-bit process, there may be no code for it. Before it comes one
-// that has waited for part of a time that it wants to wait: it can't be made to wait
-// for the rest of it by what a restore frame restores.
-func (r *registers) fitness() int {
-	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
-	switch {
-	case r.abi.word == 4 && !r.inSystemCall():
-		return 1
-	case r.abi.word == 4:
-		return 2
-	case r.abi.layFrame != nil && r.inSystemCall() && (r.get(r.abi.original) == r.abi.restart || -int64(r.get(r.abi.result)) == restartsWithBlock):
-		return 3
-	case !r.inSystemCall():
-		return 4
-	}
-	return fittest
-}
+// callNumber returns the number of the system call that the thread is in.
+func (r *registers) callNumber() uint64 { return r.get(cmp.Or(r.abi.original, r.abi.number)) }
 
-const fittest = 5
-
-// call makes the registers those of a thread that is about to make a system call
-// with the instruction at the address.
-func (r *registers) call(instruction, number uint64, arguments [6]uint64) {
-	r.set(r.abi.pc, instruction)
-	r.set(r.abi.number, number)
-	for i, place := range r.abi.arguments {
-		r.set(place, arguments[i])
-	}
+// goTo makes the registers those of a thread that goes on at an address with a
+// stack. It is in no system call: else the kernel would take it for one in the call
+// that the stop interrupted, and start that again with these registers.
+func (r *registers) goTo(pc, stack uint64) {
+	r.set(r.abi.pc, pc)
+	r.set(r.abi.stack, stack)
+	r.set(r.abi.flags, r.get(r.abi.flags)&^r.abi.branched)
 	if r.abi.original != 0 {
-		// Else the kernel would take the thread for one in the system call that
-		// the stop interrupted, and start that again with these registers.
 		r.set(r.abi.original, ^uint64(0))
 	}
 }

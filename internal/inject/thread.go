@@ -23,7 +23,9 @@ type thread struct {
 	taken  bool  // it must be given back
 	lost   error // why it can't be
 
-	frame *restoreFrame // nil when it has none
+	vectors []byte        // registers that system calls destroy
+	waited  uint64        // the system call that waits for a time, where saved has restart_syscall in its place
+	frame   *restoreFrame // nil when it has none
 
 	filtersRead bool
 	shadowStack bool      // known when the filters are
@@ -41,37 +43,28 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 			return 0, unix.EOVERFLOW
 		}
 	}
-	instruction := abi.instruction
-	if t.frame != nil {
-		instruction = abi.callAndReturn
-	}
-	place, err := t.target.findCode(abi, instruction)
+	before, made, err := t.prepare(abi.numbers[f], a)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.confirmAllowed(place+uint64(len(abi.instruction)), abi.numbers[f], a); err != nil {
+	if err := t.confirmAllowed(made.get(abi.pc), abi.numbers[f], a); err != nil {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := t.take(); err != nil {
+	if err := t.take(&before); err != nil {
 		return 0, err
 	}
-	ctx = t.bound(ctx) // now that it is known whether it has a frame
+	ctx = t.bound(ctx)
+	err = t.enter(ctx, &before, &made)
+	if err == nil {
+		err = t.runToSystemCall(ctx) // the exit
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%w; it may still make the system call", err)
+	}
 	r := t.saved
-	r.call(place, abi.numbers[f], a)
-	if t.frame != nil {
-		r.set(abi.stack, t.frame.address)
-	}
-	if err := r.write(t.tid); err != nil {
-		return 0, t.lose(err)
-	}
-	for range 2 { // the entry of the system call, and its exit
-		if err := t.runToSystemCall(ctx); err != nil {
-			return 0, fmt.Errorf("%w; it may still make the system call", err)
-		}
-	}
 	if _, err := r.read(t.tid); err != nil {
 		return 0, t.lose(err)
 	}
@@ -84,6 +77,56 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 		result = uint64(uint32(result))
 	}
 	return result, nil
+}
+
+// prepare returns the registers with which the thread comes to the entry of a system
+// call, and those with which that becomes the call to be made: by then the kernel has
+// forgotten which call the stop interrupted, and no longer puts another number in the
+// place of ours. With a frame the first one is rt_sigreturn, which the thread runs into
+// again afterwards. Without, it runs on behind the instruction that made the call.
+func (t *thread) prepare(number uint64, arguments [6]uint64) (before, made registers, err error) {
+	before, made = t.saved, t.saved
+	stack := t.saved.get(t.saved.abi.stack)
+	if t.frame != nil {
+		stack = t.frame.address + t.saved.abi.stackInFrame
+		before.goTo(t.frame.signalReturn, stack)
+		made.goTo(t.frame.signalReturn, stack)
+	} else {
+		place, err := t.target.findCode(made.abi, made.abi.instruction)
+		if err != nil {
+			return before, made, err
+		}
+		before.goTo(place, stack)
+		before.set(before.abi.number, number)
+		made.goTo(place+uint64(len(made.abi.instruction)), stack)
+	}
+	made.set(made.abi.number, number)
+	if made.abi.original != 0 {
+		made.set(made.abi.original, number)
+	}
+	for i, place := range made.abi.arguments {
+		made.set(place, arguments[i])
+	}
+	return before, made, nil
+}
+
+// enter brings the thread to the entry of a system call and makes that the call.
+func (t *thread) enter(ctx context.Context, before, made *registers) error {
+	if err := before.write(t.tid); err != nil {
+		return t.lose(err)
+	}
+	if err := t.runToSystemCall(ctx); err != nil {
+		return err
+	}
+	if err := made.write(t.tid); err != nil {
+		return t.lose(err)
+	}
+	if setNumber := made.abi.setNumber; setNumber != nil {
+		if err := setNumber(t.tid, made.get(made.abi.number)); err != nil {
+			return t.lose(err)
+		}
+	}
+	return nil
 }
 
 // bound returns what bounds how long the thread may run for us. One that has no
@@ -107,27 +150,74 @@ func (t *thread) isDispatched() bool {
 	return dispatch.Selector == 0 || t.target.Memory.Read(dispatch.Selector, selector[:]) != nil || selector[0] != 0
 }
 
-// take keeps signals from the thread until it is given back.
-func (t *thread) take() (err error) {
+// take keeps signals from the thread until it is given back. With its registers as
+// they are before a call, a frame restores its signal mask, too.
+func (t *thread) take(before *registers) error {
 	if t.taken {
 		return t.lost
 	}
 	t.taken = true
+	if err := before.write(t.tid); err != nil {
+		return t.lose(err)
+	}
+	return t.setMask(^uint64(0))
+}
+
+// begin makes the thread ready to be let run.
+func (t *thread) begin() (err error) {
 	if t.mask, err = linux.PtraceSigmask(t.tid); err != nil {
 		return t.lose(err)
 	}
-	// From here on the frame must be there, which restores the mask.
-	if err := t.layFrame(); err != nil {
-		return t.lose(err)
+	if vectors := t.saved.abi.vectors; vectors != nil {
+		t.vectors = vectors(t.tid)
 	}
-	if err := t.setMask(^uint64(0)); err != nil || t.target.Session.Adopted() {
-		return err // a debugger's options can't be asked for, to be put back
-	}
-	// Without it a stop at a system call turns into a SIGTRAP if we are killed.
-	if err := unix.PtraceSetOptions(t.tid, unix.PTRACE_O_TRACESYSGOOD); err != nil {
-		return t.lose(err)
+	// Without it a stop at a system call turns into a SIGTRAP if we are killed. A
+	// debugger's options can't be asked for, to be put back.
+	if !t.target.Session.Adopted() {
+		if err := unix.PtraceSetOptions(t.tid, unix.PTRACE_O_TRACESYSGOOD); err != nil {
+			return t.lose(err)
+		}
 	}
 	return nil
+}
+
+// settle makes the registers tell all that the thread needs to go on, where the kernel
+// keeps for itself that a system call which waits for a time is to wait for the rest
+// of it: restart_syscall, whose number it puts into the registers when the thread
+// goes on. So it is let go on, to the entry of that, and stopped again, which ends the
+// wait as the first stop did. It returns false if the thread got a signal instead,
+// which it holds back for the session. If we are killed, it waits on by itself.
+func (t *thread) settle(ctx context.Context) (settled bool, err error) {
+	hidden := t.saved.abi.hiddenRestart
+	if hidden == nil {
+		return true, nil
+	}
+	for hidden(t) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		t.waited = t.saved.get(t.saved.abi.number)
+		if t.target.Session.Adopted() { // where nobody is told of a signal
+			if err := t.setMask(^uint64(0)); err != nil {
+				return false, err
+			}
+		}
+		held := false
+		err := t.runTo(ctx, unix.PtraceSyscall, func(stop linux.StopInfo) bool {
+			held = stop.IsSignal() && !t.target.Session.Adopted()
+			return held || stop.IsSystemCall()
+		})
+		if err != nil || held {
+			return false, err
+		}
+		if err := t.stopAgain(ctx); err != nil {
+			return false, err
+		}
+		if _, err := t.saved.read(t.tid); err != nil {
+			return false, t.lose(err)
+		}
+	}
+	return true, nil
 }
 
 func (t *thread) setMask(mask uint64) error {
@@ -147,19 +237,9 @@ func (t *thread) lose(err error) error {
 	return stopErr
 }
 
-// isSystemCallStop reports whether a stop is at the entry or the exit of a system
-// call. Which code that has depends on PTRACE_O_TRACESYSGOOD, which is a debugger's
-// to set or not.
-func isSystemCallStop(stop linux.StopInfo) bool {
-	return stop.Signal == int32(unix.SIGTRAP) && stop.Code&^0x80 == int32(unix.SIGTRAP)
-}
-
-// isEventStop reports whether a stop is one of PTRACE_INTERRUPT or of job control.
-func isEventStop(stop linux.StopInfo) bool { return stop.Code>>8 == unix.PTRACE_EVENT_STOP }
-
 // runToSystemCall lets the thread run to the next entry or exit of a system call.
 func (t *thread) runToSystemCall(ctx context.Context) error {
-	return t.runTo(ctx, unix.PtraceSyscall, isSystemCallStop)
+	return t.runTo(ctx, unix.PtraceSyscall, linux.StopInfo.IsSystemCall)
 }
 
 // runTo lets the thread run until it stops as wanted. SIGSTOP alone can't be
@@ -177,7 +257,7 @@ func (t *thread) runTo(ctx context.Context, run func(tid, signal int) error, wan
 			return t.lose(err)
 		case wanted(stop):
 			return nil
-		case isEventStop(stop):
+		case stop.IsEvent():
 			signal = 0
 		case stop.Signal == int32(unix.SIGSTOP):
 			signal = int(unix.SIGSTOP)
@@ -189,16 +269,24 @@ func (t *thread) runTo(ctx context.Context, run func(tid, signal int) error, wan
 
 // giveBack makes the thread what it was.
 func (t *thread) giveBack(ctx context.Context) error {
-	if !t.taken || t.lost != nil {
+	switch {
+	case t.lost != nil:
 		return t.lost
+	case !t.taken:
+		t.sweepFrame()
+		return nil
 	}
-	if err := t.stopAgain(t.bound(ctx)); err != nil {
+	ctx = t.bound(ctx)
+	if err := t.interruptAgain(); err != nil {
 		return err
 	}
-	// The mask comes first: as long as the registers are ours, they lead to the
-	// frame, which restores both.
-	if err := t.setMask(t.mask); err != nil {
+	if err := t.stopAgain(ctx); err != nil {
 		return err
+	}
+	if len(t.vectors) > 0 {
+		if err := linux.PtraceSetRegisterSet(t.tid, unix.NT_ARM_SVE, t.vectors); err != nil {
+			return t.lose(err)
+		}
 	}
 	if err := t.saved.write(t.tid); err != nil {
 		return t.lose(err)
@@ -207,14 +295,39 @@ func (t *thread) giveBack(ctx context.Context) error {
 	return nil
 }
 
+// interruptAgain makes the call, which has been made and at whose exit the thread is,
+// the one that the stop interrupted, which then ends as it did. Its first argument the
+// kernel has noted at the entry. On x86 the registers say all that.
+func (t *thread) interruptAgain() error {
+	r := t.saved
+	if r.abi.interrupted == nil {
+		return nil
+	}
+	errno := r.abi.interrupted(t)
+	if errno == 0 {
+		return nil
+	}
+	r.set(r.abi.pc, r.get(r.abi.pc)+uint64(len(r.abi.instruction)))
+	r.set(r.abi.result, -uint64(errno))
+	if err := t.setMask(t.mask); err != nil {
+		return err
+	}
+	if err := r.write(t.tid); err != nil {
+		return t.lose(err)
+	}
+	return nil
+}
+
 // stopAgain has the thread stop where the kernel has signals looked at, because
-// only from there does it start an interrupted system call again.
+// only from there does it start an interrupted system call again. It has its signal
+// mask back then: as long as the registers are ours, they lead to the frame, which
+// restores both.
 func (t *thread) stopAgain(ctx context.Context) error {
-	if isEventStop(t.before) {
+	if t.before.IsEvent() {
 		if err := unix.PtraceInterrupt(t.tid); err != nil {
 			return t.lose(err)
 		}
-		if err := t.runTo(ctx, unix.PtraceCont, isEventStop); err != nil {
+		if err := t.runTo(ctx, unix.PtraceCont, linux.StopInfo.IsEvent); err != nil {
 			return err
 		}
 	} else if err := t.stopBySignal(ctx); err != nil {
@@ -226,7 +339,7 @@ func (t *thread) stopAgain(ctx context.Context) error {
 			return t.lose(err)
 		}
 	}
-	return nil
+	return t.setMask(t.mask)
 }
 
 // stopBySignal is for a thread that PTRACE_INTERRUPT may not work on, and that a

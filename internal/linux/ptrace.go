@@ -77,25 +77,18 @@ func ptrace(request, tid int, address uintptr, data unsafe.Pointer) (int, error)
 	return int(n), nil
 }
 
-// PtraceRegisters reads the registers of tid into p and returns how many bytes
-// they are: PTRACE_GETREGSET with NT_PRSTATUS. A 32-bit thread has others than a
-// 64-bit one.
-func PtraceRegisters(tid int, p []byte) (int, error) {
-	return ptraceRegisterSet(unix.PTRACE_GETREGSET, tid, unix.NT_PRSTATUS, p)
+// PtraceRegisterSet reads registers of tid into p and returns how many bytes of p
+// they take: PTRACE_GETREGSET with a note, NT_PRSTATUS and so on, of the uapi header
+// linux/elf.h. A 32-bit thread has others than a 64-bit one. The error is ENODEV or
+// EINVAL where the processor, the kernel or the architecture has no such registers.
+func PtraceRegisterSet(tid int, note uintptr, p []byte) (int, error) {
+	return ptraceRegisterSet(unix.PTRACE_GETREGSET, tid, note, p)
 }
 
-// PtraceSetRegisters sets the registers of tid: PTRACE_SETREGSET with NT_PRSTATUS.
-func PtraceSetRegisters(tid int, p []byte) error {
-	_, err := ptraceRegisterSet(unix.PTRACE_SETREGSET, tid, unix.NT_PRSTATUS, p)
+// PtraceSetRegisterSet sets what PtraceRegisterSet reads: PTRACE_SETREGSET.
+func PtraceSetRegisterSet(tid int, note uintptr, p []byte) error {
+	_, err := ptraceRegisterSet(unix.PTRACE_SETREGSET, tid, note, p)
 	return err
-}
-
-// PtraceExtendedState reads the vector registers of tid into p, as the XSAVE
-// instruction of x86 stores them, and returns how many bytes of p they take:
-// PTRACE_GETREGSET with NT_X86_XSTATE. The error is ENODEV on a processor without
-// that instruction.
-func PtraceExtendedState(tid int, p []byte) (int, error) {
-	return ptraceRegisterSet(unix.PTRACE_GETREGSET, tid, unix.NT_X86_XSTATE, p)
 }
 
 func ptraceRegisterSet(request, tid int, note uintptr, p []byte) (int, error) {
@@ -110,6 +103,18 @@ type StopInfo struct {
 	Signal, Errno, Code int32
 	_                   [116]byte
 }
+
+// IsEvent reports whether a stop is one of PTRACE_INTERRUPT or of job control.
+func (s StopInfo) IsEvent() bool { return s.Code>>8 == unix.PTRACE_EVENT_STOP }
+
+// IsSystemCall reports whether a stop is at the entry or the exit of a system call.
+// Which code that has depends on PTRACE_O_TRACESYSGOOD.
+func (s StopInfo) IsSystemCall() bool {
+	return s.Signal == int32(unix.SIGTRAP) && s.Code&^0x80 == int32(unix.SIGTRAP)
+}
+
+// IsSignal reports whether a stop is that of a signal before it takes effect.
+func (s StopInfo) IsSignal() bool { return s.Code>>8 <= 0 && !s.IsSystemCall() }
 
 // PtraceStopInfo returns why tid is stopped: PTRACE_GETSIGINFO. The error is ESRCH
 // while it runs, and EINVAL in the group-stop of a thread that was not seized.

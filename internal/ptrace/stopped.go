@@ -81,14 +81,19 @@ func (s *Session) Threads() (threads []Thread, err error) {
 }
 
 // AwaitStop waits until a stopped thread that was let run stops again, and returns
-// why, or until the end of ctx. The stop is not consumed. It must be called on the
-// tracing thread.
+// why, or until the end of ctx. The stop is not consumed, and the session holds back a
+// signal until it ends. It must be called on the tracing thread.
 func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error) {
 	var w waiter
 	for {
 		stop, err := linux.PtraceStopInfo(tid)
 		switch err {
 		case nil:
+			if t := s.threads[tid]; t != nil {
+				if t.signal = 0; stop.IsSignal() {
+					t.signal = unix.Signal(stop.Signal)
+				}
+			}
 			return stop, nil
 		case unix.EINVAL: // stopped by job control, without PTRACE_SEIZE
 			return linux.StopInfo{Code: unix.PTRACE_EVENT_STOP << 8}, nil
