@@ -212,10 +212,10 @@ func (d *debugger) run(target Target) {
 	d.t.Helper()
 	var page uint64
 	d.must("Run", Run(d.t.Context(), target, func(c *Caller) (err error) {
-		if page, err = c.Mmap(0, 4096, 0); err != nil {
+		if page, err = c.Mmap(0, pageSize, 0); err != nil {
 			return err
 		}
-		return c.Mprotect(page, 4096, procmaps.Read)
+		return c.Mprotect(page, pageSize, procmaps.Read)
 	}))
 	wantMapped(d.t, target, page, procmaps.Read)
 }
@@ -272,7 +272,7 @@ func TestInjectionInADebuggersStop(t *testing.T) {
 				d.runTo("signal", unix.SIGUSR1)
 				if threads > 0 {
 					d.inject()
-				} else if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, 4096) }); err != ErrNoThread {
+				} else if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, pageSize) }); err != ErrNoThread {
 					t.Errorf("Run = %v; want ErrNoThread", err)
 				}
 				d.each("delivering", func(tid int) error {
@@ -291,7 +291,7 @@ func TestInjectionInADebuggersStop(t *testing.T) {
 				d.wantStop(d.pid, unix.SIGTRAP)
 				if threads > 0 {
 					d.inject()
-				} else if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, 4096) }); err != ErrNoThread {
+				} else if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, pageSize) }); err != ErrNoThread {
 					t.Errorf("Run = %v; want ErrNoThread", err)
 				}
 				d.wantGoesOn()
@@ -330,7 +330,7 @@ func TestASIGSTOPDuringInjectionInADebuggersStop(t *testing.T) {
 				d.must("Run", Run(t.Context(), target, func(c *Caller) error {
 					for range 2 {
 						testtarget.Send(t, d.pid, unix.SIGSTOP)
-						if _, err := c.Mmap(0, 4096, 0); err != nil {
+						if _, err := c.Mmap(0, pageSize, 0); err != nil {
 							return err
 						}
 					}
@@ -387,7 +387,7 @@ func TestInjectionLeavesADebuggersNewsAlone(t *testing.T) {
 		d.must("running", unix.PtraceCont(d.pid, 0))
 		d.must("stopping", unix.Tgkill(d.pid, d.pid, unix.SIGSTOP))
 		testtarget.WaitForStates(t, d.pid, "t")
-		if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, 4096) }); err != ErrNoThread {
+		if err := Run(t.Context(), d.adopt(), func(c *Caller) error { return c.Munmap(0, pageSize) }); err != ErrNoThread {
 			t.Errorf("Run = %v; want ErrNoThread", err)
 		}
 		d.wantStop(d.pid, unix.SIGSTOP)

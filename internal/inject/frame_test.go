@@ -57,7 +57,7 @@ func injectUpTo(pid int, step string) error {
 		return err
 	}
 	page := func(c *Caller) error {
-		_, err := c.Mmap(0, 4096, 0)
+		_, err := c.Mmap(0, pageSize, 0)
 		return err
 	}
 	switch step {
@@ -109,7 +109,7 @@ func (t Target) upTo(ctx context.Context, step string) error {
 	if thread.frame == nil {
 		return fmt.Errorf("no frame")
 	}
-	arguments := [6]uint64{0, 4096, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
+	arguments := [6]uint64{0, pageSize, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
 	before, made, err := thread.prepare(thread.saved.abi.numbers[mmap], arguments)
 	if err != nil {
 		return err
@@ -253,13 +253,14 @@ func TestFrameOfAThread(t *testing.T) {
 			run(t, target, func(c *Caller) error {
 				mapPage(t, c)
 				first := c.thread.frame.address
-				if err := c.Mprotect(first, 4096, procmaps.Read); err != nil {
+				page := first &^ (pageSize - 1)
+				if err := c.Mprotect(page, pageSize, procmaps.Read); err != nil {
 					return err
 				}
 				if laid(c); frame == first {
 					t.Error("the frame lies in what the call changes")
 				}
-				if err := c.Mprotect(first, 4096, readWrite); err != nil {
+				if err := c.Mprotect(page, pageSize, readWrite); err != nil {
 					return err
 				}
 				stack, _ := target.findStack()

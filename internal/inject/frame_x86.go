@@ -23,6 +23,7 @@ const (
 	frameState          = 512 // behind siginfo_t, which nobody reads; aligned to 64, as XRSTOR wants it
 
 	flagsOfContext = 7 // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+	extendedState  = 1 // UC_FP_XSTATE
 	// An alternate signal stack with these flags is refused, and the error is
 	// passed over: the thread keeps the one that it has.
 	noAlternate = 0x10
@@ -58,16 +59,21 @@ const (
 func layFrame(t *thread) ([]byte, bool) {
 	var all [16 << 10]byte
 	n, err := linux.PtraceRegisterSet(t.tid, unix.NT_X86_XSTATE, all[:])
-	if err != nil || n == len(all) {
-		return nil, false
+	flags, ok := uint64(flagsOfContext), true
+	if err == unix.ENODEV { // a processor without XSAVE
+		n, err = linux.PtraceRegisterSet(t.tid, unix.NT_PRFPREG, all[:])
+		flags &^= extendedState
 	}
-	state, ok := signalState(all[:n])
-	if !ok {
+	state := all[:n]
+	if flags&extendedState != 0 {
+		state, ok = signalState(state)
+	}
+	if err != nil || !ok {
 		return nil, false
 	}
 	frame := make([]byte, frameState, frameSize)
 	put := func(at int, value uint64) { binary.NativeEndian.PutUint64(frame[at:], value) }
-	put(frameFlags, flagsOfContext)
+	put(frameFlags, flags)
 	copy(frame[frameLink:], frameMark[:])
 	put(frameAlternateFlags, noAlternate)
 	r := startAgain(t.saved)

@@ -73,7 +73,7 @@ func TestCallsAreMadeByTheProcess(t *testing.T) {
 	run(t, target, func(c *Caller) error {
 		address = mapPage(t, c)
 		wantMapped(t, target, address, readWrite)
-		return c.Mprotect(address, 4096, procmaps.Read)
+		return c.Mprotect(address, pageSize, procmaps.Read)
 	})
 	testtarget.WantStopped(t, process.PID, os.Getpid())
 	wantMapped(t, target, address, procmaps.Read)
@@ -83,7 +83,7 @@ func TestCallsAreMadeByTheProcess(t *testing.T) {
 	}
 
 	target = stopTarget(t, process.PID)
-	run(t, target, func(c *Caller) error { return c.Munmap(address, 4096) })
+	run(t, target, func(c *Caller) error { return c.Munmap(address, pageSize) })
 	if span, ok, err := target.Maps.Next(address); err != nil || ok && span.Contains(address) {
 		t.Errorf("what was unmapped is still there: %v, %v", span, err)
 	}
@@ -100,8 +100,8 @@ func TestRunReturnsItsErrors(t *testing.T) {
 		f    func(*Caller) error
 		want error
 	}{
-		{"an address that is no page's", func(c *Caller) error { return c.Mprotect(1, 4096, procmaps.Read) }, unix.EINVAL},
-		{"what is not mapped", func(c *Caller) error { return c.Mprotect(4096, 4096, procmaps.Read) }, unix.ENOMEM},
+		{"an address that is no page's", func(c *Caller) error { return c.Mprotect(1, pageSize, procmaps.Read) }, unix.EINVAL},
+		{"what is not mapped", func(c *Caller) error { return c.Mprotect(pageSize, pageSize, procmaps.Read) }, unix.ENOMEM},
 		{"no call", func(*Caller) error { return os.ErrInvalid }, os.ErrInvalid},
 		{"an error after a call", func(c *Caller) error { mapPage(t, c); return os.ErrInvalid }, os.ErrInvalid},
 	} {
@@ -124,7 +124,7 @@ func TestAfterEachRunTheThreadsAreWhatTheyWere(t *testing.T) {
 		for range 2 {
 			run(t, target, func(c *Caller) error {
 				for range 3 {
-					if err := c.Munmap(mapPage(t, c), 4096); err != nil {
+					if err := c.Munmap(mapPage(t, c), pageSize); err != nil {
 						return err
 					}
 				}
@@ -151,7 +151,7 @@ func TestAThreadThatOnlyComputesMakesCallsToo(t *testing.T) {
 		if one.inSystemCall() {
 			return false
 		}
-		run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
+		run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), pageSize) })
 		wantStates(t, target, before)
 		return true
 	})
@@ -167,7 +167,7 @@ func TestAProcessWithoutItsFirstThreadMakesCallsToo(t *testing.T) {
 	})
 	target := stopTarget(t, process.PID)
 	before := statesOf(t, target)
-	run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
+	run(t, target, func(c *Caller) error { return c.Munmap(mapPage(t, c), pageSize) })
 	wantStates(t, target, before)
 	target.Session.Resume()
 	testtarget.WantRunning(t, process)
@@ -198,13 +198,13 @@ func TestACallInAProcessThatIsKilledIsESRCH(t *testing.T) {
 		mapPage(t, c)
 		tid = c.thread.tid
 		process.Kill()
-		_, err := c.Mmap(0, 4096, 0)
+		_, err := c.Mmap(0, pageSize, 0)
 		return err
 	})
 	if !errors.Is(err, unix.ESRCH) {
 		t.Errorf("Run = %v; want ESRCH of thread %d", err, tid)
 	}
-	if err := Run(t.Context(), target, func(c *Caller) error { return c.Munmap(0, 4096) }); !errors.Is(err, ErrNoThread) && !errors.Is(err, unix.ESRCH) {
+	if err := Run(t.Context(), target, func(c *Caller) error { return c.Munmap(0, pageSize) }); !errors.Is(err, ErrNoThread) && !errors.Is(err, unix.ESRCH) {
 		t.Errorf("Run = %v; want ErrNoThread or ESRCH", err)
 	}
 }
@@ -219,10 +219,10 @@ func TestACallThatSeccompWouldActOnIsNotMade(t *testing.T) {
 		target := stopTarget(t, process.PID)
 		run(t, target, func(c *Caller) error {
 			address := mapPage(t, c)
-			if err := c.Mprotect(address, 4096, procmaps.Read); !errors.Is(err, ErrSeccomp) {
+			if err := c.Mprotect(address, pageSize, procmaps.Read); !errors.Is(err, ErrSeccomp) {
 				t.Errorf("mprotect under a filter that would %s = %v; want ErrSeccomp", action, err)
 			}
-			return c.Munmap(address, 4096)
+			return c.Munmap(address, pageSize)
 		})
 		target.Session.Resume()
 		testtarget.WantRunning(t, process)
@@ -264,10 +264,10 @@ func TestACallThatSeccompWouldActOnForItsPlaceIsNotMade(t *testing.T) {
 		})
 		run(t, target, func(c *Caller) error {
 			page := mapPage(t, c)
-			if err := c.Mprotect(page, 4096, procmaps.Read); !errors.Is(err, ErrSeccomp) {
+			if err := c.Mprotect(page, pageSize, procmaps.Read); !errors.Is(err, ErrSeccomp) {
 				t.Errorf("Mprotect = %v; want ErrSeccomp", err)
 			}
-			return c.Munmap(page, 4096)
+			return c.Munmap(page, pageSize)
 		})
 		wantRunning(t, process, target)
 	})
@@ -306,13 +306,13 @@ func TestA32BitProcessMakesCallsToo(t *testing.T) {
 		if address == 0 || address >= 1<<32 {
 			t.Errorf("Mmap = %#x", address)
 		}
-		if err := c.Mprotect(1, 4096, procmaps.Read); err != unix.EINVAL {
+		if err := c.Mprotect(1, pageSize, procmaps.Read); err != unix.EINVAL {
 			t.Errorf("Mprotect of no page = %v; want EINVAL", err)
 		}
-		if err := c.Mprotect(address|1<<32, 4096, procmaps.Read); err != unix.EOVERFLOW {
+		if err := c.Mprotect(address|1<<32, pageSize, procmaps.Read); err != unix.EOVERFLOW {
 			t.Errorf("Mprotect beyond the word = %v; want EOVERFLOW", err)
 		}
-		return c.Munmap(address, 4096)
+		return c.Munmap(address, pageSize)
 	})
 	threads, err := target.Session.Threads()
 	for _, thread := range threads {
@@ -359,7 +359,7 @@ func TestA64BitProcessWithAThreadIn32BitCode(t *testing.T) {
 			})
 			before := statesOf(t, target)
 			err := Run(t.Context(), target, func(c *Caller) error {
-				_, err := c.Mmap(0, 4096, 0)
+				_, err := c.Mmap(0, pageSize, 0)
 				return err
 			})
 			if !errors.Is(err, test.want) || !maps.Equal(statesOf(t, target), before) {
@@ -396,7 +396,7 @@ func TestAThreadWhoseSystemCallsAreDispatchedIsLeftAlone(t *testing.T) {
 		return false
 	})
 	err := Run(t.Context(), target, func(c *Caller) error {
-		_, err := c.Mmap(0, 4096, 0)
+		_, err := c.Mmap(0, pageSize, 0)
 		return err
 	})
 	if !errors.Is(err, ErrNoThread) {
@@ -465,7 +465,7 @@ func TestTheEndOfTheContextEndsCalls(t *testing.T) {
 				mapPage(t, c)
 				cancel()
 			}
-			_, err := c.Mmap(0, 4096, 0)
+			_, err := c.Mmap(0, pageSize, 0)
 			return err
 		})
 		if err != context.Canceled || !maps.Equal(statesOf(t, target), before) {
@@ -486,11 +486,11 @@ func TestCallsThatAreInsistedOnAreMadeAfterTheEndOfTheContext(t *testing.T) {
 		cancel()
 		for range 2 {
 			c.Insist()
-			if err := c.Mprotect(page, 4096, procmaps.Read); err != nil {
+			if err := c.Mprotect(page, pageSize, procmaps.Read); err != nil {
 				return err
 			}
 		}
-		return c.Munmap(page, 4096)
+		return c.Munmap(page, pageSize)
 	})
 	if err != nil || !maps.Equal(statesOf(t, target), before) {
 		t.Errorf("Run = %v; want nil and all threads as they were", err)

@@ -45,7 +45,7 @@ func TestAProcessUnderJobControl(t *testing.T) {
 			run(t, target, func(c *Caller) error {
 				for _, signal := range test.during {
 					if signal == call {
-						if err := c.Munmap(mapPage(t, c), 4096); err != nil {
+						if err := c.Munmap(mapPage(t, c), pageSize); err != nil {
 							return err
 						}
 					} else {

@@ -76,10 +76,12 @@ func run(t *testing.T, target Target, f func(*Caller) error) {
 	}
 }
 
+var pageSize = uint64(os.Getpagesize())
+
 // mapPage has the process map a page, and returns its address.
 func mapPage(t *testing.T, c *Caller) uint64 {
 	t.Helper()
-	address, err := c.Mmap(0, 4096, 0)
+	address, err := c.Mmap(0, pageSize, 0)
 	if err != nil {
 		t.Fatalf("Mmap = %v", err)
 	}

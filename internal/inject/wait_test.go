@@ -66,7 +66,7 @@ func TestAWaitForATimeEndsThoughCallsAreMadeMeanwhile(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				err = Run(t.Context(), target, func(c *Caller) error { return c.Munmap(mapPage(t, c), 4096) })
+				err = Run(t.Context(), target, func(c *Caller) error { return c.Munmap(mapPage(t, c), pageSize) })
 				if err == nil {
 					calls++
 				}
@@ -95,12 +95,12 @@ func TestASignalDuringTheStopEndsAWait(t *testing.T) {
 				}
 				signal("before the calls")
 				err := Run(t.Context(), target, func(c *Caller) error {
-					page, err := c.Mmap(0, 4096, 0)
+					page, err := c.Mmap(0, pageSize, 0)
 					if err != nil {
 						return err
 					}
 					signal("between the calls")
-					return c.Munmap(page, 4096)
+					return c.Munmap(page, pageSize)
 				})
 				// A thread with a signal on its way is left alone, where the kernel has to
 				// let it go on for the call.
@@ -143,7 +143,7 @@ func TestACallByTheInstructionOfAWaitIsMade(t *testing.T) {
 			run(t, target, func(c *Caller) error {
 				page := mapPage(t, c)
 				wantMapped(t, target, page, readWrite)
-				return c.Munmap(page, 4096)
+				return c.Munmap(page, pageSize)
 			})
 			err := target.Session.Do(func() {
 				thread, err := target.choose()
@@ -158,7 +158,7 @@ func TestACallByTheInstructionOfAWaitIsMade(t *testing.T) {
 					place -= uint64(len(instruction))
 				}
 				target.Known.code[string(instruction)] = place
-				page, err := thread.call(t.Context(), mmap, []uint64{0, 4096, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0})
+				page, err := thread.call(t.Context(), mmap, []uint64{0, pageSize, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0})
 				wantMapped(t, target, page, readWrite)
 				if err == nil {
 					err = thread.giveBack(t.Context())
