@@ -374,7 +374,7 @@ func TestA64BitProcessWithAThreadIn32BitCode(t *testing.T) {
 
 // Syscall User Dispatch makes a SIGSYS of the system call, which would end the process.
 func TestAThreadWhoseSystemCallsAreDispatchedIsLeftAlone(t *testing.T) {
-	testtarget.Need(t, "amd64", "cc", "PROCMAP_QUERY") // Linux 6.4, which tells, would do
+	testtarget.Need(t, "amd64", "PROCMAP_QUERY") // Linux 6.4, which tells, would do
 	process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/dispatch.c")))
 	var counter uint64
 	if _, err := fmt.Sscan(process.Line(), &counter); err != nil {

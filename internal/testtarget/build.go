@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,10 +82,17 @@ func ignored(s unix.Signal) bool {
 }
 
 // Once returns the path of what a command builds, in the tree of this run at a path
-// like that of its source in the module. The command runs in the first test that
-// asks, of whatever package. The inputs, directories too, are looked at, so that
-// the go command knows that the tests depend on them.
+// like that of its source in the module. What is there, of another package or from
+// before the run, is used as it is. Else the inputs, directories too, are looked at, so
+// that the go command knows that the tests depend on them, and the command runs.
 func Once(path string, inputs []string, command func(path string) *exec.Cmd) (string, error) {
+	directory, err := programs()
+	if err != nil {
+		return "", err
+	}
+	if Built(path) {
+		return filepath.Join(directory, path), nil
+	}
 	for _, input := range inputs {
 		err := filepath.WalkDir(filepath.Join(Root(), input), func(path string, _ fs.DirEntry, err error) error {
 			if err == nil {
@@ -95,10 +103,6 @@ func Once(path string, inputs []string, command func(path string) *exec.Cmd) (st
 		if err != nil {
 			return "", err
 		}
-	}
-	directory, err := programs()
-	if err != nil {
-		return "", err
 	}
 	path = filepath.Join(directory, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -121,20 +125,31 @@ func Once(path string, inputs []string, command func(path string) *exec.Cmd) (st
 	return path, os.Rename(path+".new", path)
 }
 
+// Built reports whether Once has, or was given before the run, what it would build.
+// Then nothing is needed to build it.
+func Built(path string) bool {
+	directory, err := programs()
+	if err == nil {
+		_, err = os.Stat(filepath.Join(directory, path))
+	}
+	return err == nil
+}
+
 // Build builds the target for an architecture, "" for that of the tests, and returns
 // its path. The program is static, and every user may run it.
 func Build(tb testing.TB, goarch string) string {
 	tb.Helper()
-	return must(tb)(build("internal/testtarget/target", cmp.Or(goarch, runtime.GOARCH)))
+	return must(tb)(BuildGo("internal/testtarget/target", cmp.Or(goarch, runtime.GOARCH)))
 }
 
 // BuildCommand builds vmwrite, as "make build" does, and returns its path.
 func BuildCommand(tb testing.TB) string {
 	tb.Helper()
-	return must(tb)(build("cmd/vmwrite", runtime.GOARCH))
+	return must(tb)(BuildGo("cmd/vmwrite", runtime.GOARCH))
 }
 
-func build(source, goarch string) (string, error) {
+// BuildGo builds a command of this module for an architecture, and returns its path.
+func BuildGo(source, goarch string) (string, error) {
 	return Once(filepath.Join(goarch, source), []string{"cmd", "internal", "pkg"}, func(path string) *exec.Cmd {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/vmwrite/vmwrite/"+source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
@@ -142,12 +157,10 @@ func build(source, goarch string) (string, error) {
 	})
 }
 
-// BuildC builds a C program of one file, with every warning an error and with these
-// flags of the compiler too, and returns its path. Every user may run it. The test
-// is skipped without a C compiler.
+// BuildC builds a C program of one file with these flags of the compiler too, and
+// returns its path. The test is skipped if the program is not there and cannot be built.
 func BuildC(tb testing.TB, source string, flags ...string) string {
 	tb.Helper()
-	Need(tb, "cc")
 	source, err := filepath.Abs(source)
 	if err != nil {
 		tb.Fatal(err)
@@ -156,11 +169,26 @@ func BuildC(tb testing.TB, source string, flags ...string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	program := strings.TrimSuffix(source, ".c") + strings.Join(flags, "")
-	return must(tb)(Once(program, []string{source}, func(path string) *exec.Cmd {
+	if !Built(programOf(source, flags)) {
+		Need(tb, "cc")
+		if slices.Contains(flags, "-static") && !slices.Contains(flags, "-nostdlib") {
+			Need(tb, "static libc")
+		}
+	}
+	return must(tb)(CompileC("cc", source, flags...))
+}
+
+// CompileC builds a C program of one file, named by its path in the module, with every
+// warning an error. Every user may run it.
+func CompileC(compiler, source string, flags ...string) (path string, err error) {
+	return Once(programOf(source, flags), []string{source}, func(path string) *exec.Cmd {
 		flags := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", path, filepath.Join(Root(), source)}, flags...)
-		return exec.Command("cc", flags...)
-	}))
+		return exec.Command(compiler, flags...)
+	})
+}
+
+func programOf(source string, flags []string) string {
+	return strings.TrimSuffix(source, ".c") + strings.Join(flags, "")
 }
 
 func must(tb testing.TB) func(path string, err error) string {

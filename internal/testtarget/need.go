@@ -188,7 +188,7 @@ func tryProgram(goarch string) func() error {
 		if machine := unix.ByteSliceToString(name.Machine[:]); machine != "x86_64" && !strings.HasSuffix(machine, "86") {
 			return fmt.Errorf("the machine is %s", machine)
 		}
-		path, err := build("internal/testtarget/target", goarch)
+		path, err := BuildGo("internal/testtarget/target", goarch)
 		if err != nil {
 			return err
 		}

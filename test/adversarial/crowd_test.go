@@ -109,7 +109,7 @@ func unusedUser(t *testing.T) uint32 {
 // Attack 7. There is no room for another thread or process. A Go program may die
 // of it; the target must not, nor be left stopped.
 func TestThreadsRunOut(t *testing.T) {
-	testtarget.Need(t, "root", "cc", "open programs")
+	testtarget.Need(t, "root", "open programs")
 	for i, c := range crowds {
 		t.Run(c.name, func(t *testing.T) {
 			testtarget.Need(t, c.need)

@@ -26,7 +26,7 @@ const (
 // signal, says what is known, and leaves the target free and its protection as it
 // was. Which signal ends which call after what time is tested beside the command.
 func TestInterruptedCommandEnds(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	cases := []struct {
 		name      string
 		arguments string // see commandOn
@@ -76,7 +76,7 @@ func TestInterruptedCommandEnds(t *testing.T) {
 
 // Attack 8. The one object of --json says that it is not known what was written.
 func TestInterruptedCommandSaysSoInJSON(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	target := odd(t, "userfault")
 	out, _, _ := interrupt(t, target, commandOn(t, target, "write -p PID AT 6e6e --json"), unix.SIGINT, unix.SIGTERM).end(t)
 	var object map[string]any
@@ -91,7 +91,7 @@ func TestInterruptedCommandSaysSoInJSON(t *testing.T) {
 
 // Attack 8. What nohup, or a script in the background, has ignored stays so.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	target := odd(t, "userfault")
 	plain := commandOn(t, target, "write -p PID AT 6e6e")
 	cmd := exec.Command("sh", append([]string{"-c", `trap "" INT HUP; exec "$@"`, "sh"}, plain.Args...)...)

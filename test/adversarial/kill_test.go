@@ -36,7 +36,6 @@ func playDoomed(p part) {
 // Attack 4. Whatever a writer was doing when it is killed, the target runs on:
 // untraced, all threads, with its registers and its signal mask.
 func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
-	testtarget.Need(t, "cc")
 	// The target of pkg/machcompat that checks its own registers, signals, signal
 	// mask and what its system calls return.
 	target := start(t, exec.Command(testtarget.BuildC(t, "../../pkg/machcompat/testdata/busy.c")))

@@ -131,7 +131,6 @@ func usageNow(t *testing.T) usage {
 // Attack 10. Nothing is left behind by many writes, stops, system calls in the
 // target, failures, and Tasks.
 func TestNothingGrows(t *testing.T) {
-	testtarget.Need(t, "cc")
 	target := startC(t, "threads", "wait", "4")
 	task := taskFor(t, target.PID)
 	stopped := taskFor(t, target.PID, modes[2].options...)

@@ -58,7 +58,6 @@ func wantCode(t *testing.T, err error, want machcompat.KernReturn) *machcompat.E
 // Attack 8. Each kind of memory, in each way of writing: what may be written is,
 // what may not is refused with its code, and nothing else changes.
 func TestOddMemory(t *testing.T) {
-	testtarget.Need(t, "cc")
 	const page, huge = pageSize, 2 << 20
 	type access struct {
 		offset, size int
@@ -128,7 +127,7 @@ func waitsForPage(pid int, target *program) bool {
 // somebody answers or the right to answer is given up; nothing but a kill of the
 // writer ends the wait.
 func TestUserfaultThatNobodyAnswers(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	t.Parallel() // it mostly waits
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -164,7 +163,7 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 // A write that waits in the stop of a Suspend does not keep the target stopped when
 // that is taken back.
 func TestUserfaultInASuspend(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	target := odd(t, "userfault")
 	task := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways), machcompat.WithStopTimeout(time.Second))
 	if err := task.Suspend(); err != nil {
@@ -186,7 +185,7 @@ func TestUserfaultInASuspend(t *testing.T) {
 // A stopped target can't answer, so what is read and written in its stop does not
 // wait for it.
 func TestUserfaultThatIsCompared(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	target := odd(t, "userfault")
 	for _, backend := range []machcompat.Backend{machcompat.ProcessVM, machcompat.ProcMem} {
 		task := taskFor(t, target.PID, machcompat.WithBackend(backend))
@@ -209,7 +208,7 @@ func TestUserfaultThatIsCompared(t *testing.T) {
 // The thread that answers is the target's own: a write that keeps it stopped for
 // ever would wait for ever.
 func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	t.Parallel() // it mostly waits
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -229,7 +228,7 @@ func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
 // Attack 8. A writer that waits for a userfault is ended by a kill, and leaves
 // the target as it is.
 func TestWriterThatWaitsForAUserfaultCanBeKilled(t *testing.T) {
-	testtarget.Need(t, "cc", "userfaultfd")
+	testtarget.Need(t, "userfaultfd")
 	target := odd(t, "userfault")
 	p := target.part("watched", "vm_write, process_vm")
 	p.Address += pageSize

@@ -14,7 +14,7 @@ import (
 // the stop waived, with the check left out, and with a byte lost, each of them
 // must find a fault.
 func TestTheOracleFindsAWriteWithoutTheStop(t *testing.T) {
-	testtarget.Need(t, "forced writes", "cc")
+	testtarget.Need(t, "forced writes")
 	storm := startStorm(t, "private", 4)
 	task := taskFor(t, storm.PID, machcompat.WithBackend(machcompat.ProcMem), machcompat.WithStop(machcompat.StopNever))
 	begin := time.Now()
@@ -26,7 +26,7 @@ func TestTheOracleFindsAWriteWithoutTheStop(t *testing.T) {
 }
 
 func TestTheOracleFindsAWriteWithoutTheCheck(t *testing.T) {
-	testtarget.Need(t, "forced writes", "cc")
+	testtarget.Need(t, "forced writes")
 	storm := startStorm(t, "private", 4)
 	memory, err := pwrite.OpenProcMem(storm.PID)
 	if err != nil {

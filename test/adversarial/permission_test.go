@@ -65,7 +65,7 @@ var permissionCases = []permissionCase{
 // Attack 6. What the kernel refuses to a debugger of the same credentials is not
 // done, whatever the call; what it allows works.
 func TestPermissions(t *testing.T) {
-	testtarget.Need(t, "root", "cc", "open programs")
+	testtarget.Need(t, "root", "open programs")
 	for i, c := range permissionCases {
 		for _, call := range testtarget.Some(calls, 2, i) {
 			t.Run(c.name+", "+call.name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestPermissions(t *testing.T) {
 
 // Attack 6. A pid means another process, or none, in another pid namespace.
 func TestWriterInAnotherPIDNamespace(t *testing.T) {
-	testtarget.Need(t, "root", "cc")
+	testtarget.Need(t, "root")
 	for _, c := range []struct{ name, proc, text string }{
 		{"with its own /proc", "hidepid=0", "no such process"},
 		{"with the /proc of ours", "", "/proc"},

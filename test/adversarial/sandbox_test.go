@@ -15,7 +15,6 @@ import (
 // Attack 7. A filter refuses each set of the system calls that a write is made
 // of, in two modes, or kills.
 func TestSystemCallsAreRefused(t *testing.T) {
-	testtarget.Need(t, "cc")
 	groups := []struct {
 		name    string
 		numbers []uintptr
@@ -71,7 +70,7 @@ func TestSystemCallsAreRefused(t *testing.T) {
 
 // Attack 7. /proc hides processes, or all but processes, or is not there.
 func TestProcIsConfined(t *testing.T) {
-	testtarget.Need(t, "root", "cc")
+	testtarget.Need(t, "root")
 	for i, c := range []struct {
 		name, proc string
 		user       int
@@ -111,7 +110,6 @@ func shortages(most int, succeeds func(room int) bool) {
 
 // Attack 7. There is no room for one more open file, at each moment.
 func TestOpenFilesRunOut(t *testing.T) {
-	testtarget.Need(t, "cc")
 	for _, call := range calls {
 		t.Run(call.name, func(t *testing.T) {
 			shortages(15, func(room int) bool {
@@ -133,7 +131,6 @@ func TestOpenFilesRunOut(t *testing.T) {
 // Attack 7. The same where the runtime has not set its poller up, which takes two
 // files, and which it must not be asked for when there is no room.
 func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
-	testtarget.Need(t, "cc")
 	for _, c := range []struct {
 		name   string
 		calls  []call
@@ -169,7 +166,6 @@ func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
 // Attack 7. There is no room for more memory. A Go program may die of it; the
 // target must not.
 func TestMemoryRunsOut(t *testing.T) {
-	testtarget.Need(t, "cc")
 	sizes := []uint64{1, 1 << 16, 1 << 20, 1 << 24, 1 << 28}
 	for _, call := range calls {
 		t.Run(call.name, func(t *testing.T) {

@@ -40,7 +40,6 @@ type stormTarget struct {
 // startStorm starts a storm of threads on a range that is shared or private.
 func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 	t.Helper()
-	testtarget.Need(t, "cc")
 	cmd := exec.Command(testtarget.BuildC(t, "testdata/storm.c"), kind, strconv.Itoa(threads))
 	var views [2][]byte
 	for i, size := range []int{pageSize, stormPages * pageSize} {

@@ -27,7 +27,6 @@ func tasksFor(t *testing.T, pid int, calls []call) (tasks []*machcompat.Task) {
 // Attack 5. Threads wait in futex, read, nanosleep and epoll_wait, and check what
 // those return; or threads are created and end without pause.
 func TestManyThreads(t *testing.T) {
-	testtarget.Need(t, "cc")
 	for _, c := range []struct{ kind, count string }{{"wait", testtarget.Sized("100", "500")}, {"create", "4"}} {
 		t.Run(c.kind, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +69,6 @@ func waitForState(t *testing.T, pid int, want string) {
 // Attack 5. What a shell has stopped stays stopped, and goes on when the shell
 // says so.
 func TestStoppedJob(t *testing.T) {
-	testtarget.Need(t, "cc")
 	for _, signal := range []unix.Signal{unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN} {
 		t.Run(unix.SignalName(signal), func(t *testing.T) {
 			target := startC(t, "threads", "wait", "8")
@@ -95,7 +93,6 @@ func TestStoppedJob(t *testing.T) {
 // Attack 5. What a shell does to a job that we hold, and write into, is seen when we
 // let it go.
 func TestJobSignalsWhileWeHoldIt(t *testing.T) {
-	testtarget.Need(t, "cc")
 	target := startC(t, "threads", "wait", "8")
 	task := taskFor(t, target.PID)
 	for _, c := range []struct {
@@ -236,7 +233,6 @@ func TestForcedProcessVMWithoutTheFirstThread(t *testing.T) {
 
 // Attack 5. A process has one tracer. What needs to be it says who is.
 func TestTargetOfAnotherDebugger(t *testing.T) {
-	testtarget.Need(t, "cc")
 	target := startC(t, "threads", "wait", "8")
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
