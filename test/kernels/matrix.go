@@ -1,0 +1,83 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+//go:embed matrix.txt
+var matrix string
+
+// A machine is a line of matrix.txt.
+type machine struct {
+	name, arch    string
+	suite, kernel string
+	processor     string
+	yama, user    string
+	packages      []string
+	append        string // to the kernel's command line
+}
+
+// allPackages are those with tests that do not need Docker.
+var allPackages = []string{
+	"cmd/libmachcompat", "cmd/vmwrite",
+	"internal/diagnose", "internal/inject", "internal/linux", "internal/procstatus", "internal/ptrace",
+	"pkg/machcompat", "pkg/procmaps", "pkg/pwrite",
+	"test/adversarial", "test/c",
+}
+
+// packageSets are what a line may say instead of packages.
+var packageSets = map[string][]string{
+	"all":    allPackages,
+	"memory": {"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"},
+}
+
+// parseMatrix returns the machines of these names, or all.
+func parseMatrix(text string, names []string) (machines []machine, err error) {
+	var all []string
+	for number, line := range strings.Split(text, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] == "#" {
+			continue
+		}
+		if len(fields) < 8 {
+			return nil, fmt.Errorf("line %d of the matrix has %d fields; want 8 or more", number+1, len(fields))
+		}
+		m := machine{
+			name: fields[0], arch: fields[1], suite: fields[2], kernel: fields[3], processor: fields[4],
+			yama: fields[5], user: fields[6], append: strings.Join(fields[8:], " "),
+		}
+		set, ok := packageSets[fields[7]]
+		if m.packages = set; !ok {
+			m.packages = strings.Split(fields[7], ",")
+		}
+		switch _, badPattern := path.Match(m.kernel, ""); {
+		case !slices.ContainsFunc(architectures, func(a architecture) bool { return a.name == m.arch }):
+			err = fmt.Errorf("no architecture is called %q", m.arch)
+		case slices.Contains(all, m.name):
+			err = fmt.Errorf("%q is there twice", m.name)
+		case badPattern != nil:
+			err = badPattern
+		case len(m.yama) != 1 || !strings.Contains("0123", m.yama):
+			err = fmt.Errorf("Yama has no level %q", m.yama)
+		case m.user != "root" && m.user != "user":
+			err = fmt.Errorf("no user is called %q", m.user)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d of the matrix: %w", number+1, err)
+		}
+		all = append(all, m.name)
+		if len(names) == 0 || slices.Contains(names, m.name) {
+			machines = append(machines, m)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("no machine is called %q; there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return machines, nil
+}
