@@ -23,7 +23,7 @@ func callPrograms(t *testing.T) []string {
 func nameOf(source string) string { return strings.TrimSuffix(filepath.Base(source), ".c") }
 
 func TestEachCallReturnsWhatItsHeaderSays(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	testtarget.Need(t, "tracing")
 	for i, source := range callPrograms(t) {
 		for _, l := range languages(i) {
 			t.Run(nameOf(source)+"/"+l.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // This replays the matrix of calls of pkg/machcompat's conformance file.
 func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing", "4k pages")
+	testtarget.Need(t, "tracing", "4k pages")
 	var cases struct {
 		Matrix []struct {
 			Call, Start, Expect string
@@ -61,7 +61,6 @@ func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
 
 // The texts stand in C too, so that they can be printed after a fork.
 func TestTheTextsInCAreThoseOfTheConformanceFile(t *testing.T) {
-	testtarget.Need(t, "make", "cc")
 	var groups map[string][]struct {
 		Name, Text string
 		Value      int

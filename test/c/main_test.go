@@ -5,6 +5,7 @@ package c
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +17,42 @@ import (
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
-func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
+// buildVariable names the environment variable with an architecture: what the tests run
+// is then only built for it, with CC and CXX, where VMWRITE_TEST_RUN says. A machine that
+// is given that needs no compilers.
+const buildVariable = "VMWRITE_C_BUILD"
+
+func TestMain(m *testing.M) {
+	if goarch := os.Getenv(buildVariable); goarch != "" {
+		if err := buildAll(goarch); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(testtarget.Main(m))
+}
+
+// buildAll builds the library, and each program in C and in C++. Not each is both, and
+// what a test runs and does not find is an error there.
+func buildAll(goarch string) error {
+	if err := os.Setenv("GOARCH", goarch); err != nil {
+		return err
+	}
+	lib, err := buildLibrary()
+	if err != nil {
+		return err
+	}
+	programs, err := filepath.Glob("testdata/*/*.c")
+	for _, source := range programs {
+		for _, l := range []language{c99, cxx11} {
+			if _, err := l.build(source, lib); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+	}
+	return err
+}
 
 // sources are what the programs here are made of.
 var sources = []string{"Makefile", "cmd/libmachcompat", "include", "internal", "pkg", "test/c/testdata"}
@@ -24,7 +60,17 @@ var sources = []string{"Makefile", "cmd/libmachcompat", "include", "internal", "
 // library returns the directory of the library, as "make lib" builds it.
 func library(t *testing.T) string {
 	t.Helper()
-	return built(t, "lib", func(path string) *exec.Cmd { return makeCommand("lib", "OUT="+path, prefix) })
+	if !testtarget.Built(libraryName) {
+		testtarget.Need(t, "make", "cc")
+	}
+	return must(t)(buildLibrary())
+}
+
+// libraryName is the library's directory among what the run has built.
+const libraryName = "lib"
+
+func buildLibrary() (string, error) {
+	return testtarget.Once(libraryName, sources, func(path string) *exec.Cmd { return makeCommand("lib", "OUT="+path, prefix) })
 }
 
 // prefix is where the library would be installed. It is no usual place, so that
@@ -35,20 +81,21 @@ const prefix = "PREFIX=/opt/mach"
 // for which the standard library is compiled anew.
 func sanitizedLibrary(t *testing.T) string {
 	t.Helper()
-	return built(t, "lib-asan", func(path string) *exec.Cmd {
+	return must(t)(testtarget.Once("lib-asan", sources, func(path string) *exec.Cmd {
 		cmd := exec.Command("go", "build", "-asan", "-buildmode=c-shared", "-o", path+"/libmachcompat.so", "../../cmd/libmachcompat")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 		return cmd
-	})
+	}))
 }
 
-func built(t *testing.T, name string, command func(path string) *exec.Cmd) string {
-	t.Helper()
-	path, err := testtarget.Once(name, sources, command)
-	if err != nil {
-		t.Fatal(err)
+func must(t *testing.T) func(path string, err error) string {
+	return func(path string, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	return path
 }
 
 // makeCommand is a make in the root of the module, as if nobody else's make ran.
@@ -60,14 +107,15 @@ func makeCommand(arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// A language is how a program is compiled.
-type language struct{ name, compiler, standard string }
+// A language is how a program is compiled: by which compiler, which the environment
+// may replace.
+type language struct{ name, compiler, variable, standard string }
 
 var (
-	c99   = language{"C99", "cc", "c99"}
-	c11   = language{"C11", "cc", "c11"}
-	cxx11 = language{"C++11", "c++", "c++11"}
-	cxx20 = language{"C++20", "c++", "c++20"}
+	c99   = language{"C99", "cc", "CC", "c99"}
+	c11   = language{"C11", "cc", "CC", "c11"}
+	cxx11 = language{"C++11", "c++", "CXX", "c++11"}
+	cxx20 = language{"C++20", "c++", "CXX", "c++20"}
 )
 
 // languages are those in which a program that is both C and C++ is compiled: in a
@@ -79,8 +127,12 @@ func languages(number int) []language {
 // compile runs the compiler, for which every warning is an error.
 func (l language) compile(t *testing.T, arguments ...string) {
 	t.Helper()
-	output(t, exec.Command(l.compiler, slices.Concat([]string{"-std=" + l.standard, "-Wall", "-Wextra", "-Werror", "-pedantic",
-		"-x", strings.TrimRight(l.standard, "0123456789")}, arguments)...))
+	output(t, l.command(arguments...))
+}
+
+func (l language) command(arguments ...string) *exec.Cmd {
+	return exec.Command(cmp.Or(os.Getenv(l.variable), l.compiler), slices.Concat([]string{"-std=" + l.standard, "-Wall", "-Wextra", "-Werror", "-pedantic",
+		"-x", strings.TrimRight(l.standard, "0123456789")}, arguments)...)
 }
 
 // headersHere is where the headers are before they are installed.
@@ -90,10 +142,24 @@ const headersHere = "-I../../include"
 // its path.
 func (l language) program(t *testing.T, source, lib string, flags ...string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "program")
-	l.compile(t, slices.Concat([]string{headersHere, source, "-x", "none", "-o", program, "-pthread",
-		"-L" + lib, "-lmachcompat", "-Wl,-rpath," + lib}, flags)...)
-	return program
+	if !testtarget.Built(l.programName(source, lib, flags)) {
+		testtarget.Need(t, l.compiler)
+	}
+	return must(t)(l.build(source, lib, flags...))
+}
+
+func (l language) programName(source, lib string, flags []string) string {
+	return filepath.Join("test/c", strings.Join(append([]string{strings.TrimSuffix(source, ".c"), l.standard, filepath.Base(lib)}, flags...), "-"))
+}
+
+func (l language) build(source, lib string, flags ...string) (string, error) {
+	return testtarget.Once(l.programName(source, lib, flags), []string{"include", "test/c/testdata"}, func(path string) *exec.Cmd {
+		fromProgram, err := filepath.Rel(filepath.Dir(path), lib) // another machine has both elsewhere
+		cmd := l.command(slices.Concat([]string{headersHere, source, "-x", "none", "-o", path, "-pthread",
+			"-L" + lib, "-lmachcompat", "-Wl,-rpath,$ORIGIN/" + fromProgram}, flags)...)
+		cmd.Err = cmp.Or(err, cmd.Err)
+		return cmd
+	})
 }
 
 // run runs a program, which must succeed, and returns what it prints.

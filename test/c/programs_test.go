@@ -14,14 +14,14 @@ import (
 var rounds = testtarget.Sized(40, 400)
 
 func TestForgedAndStaleNamesAreErrorsAndNoMore(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing")
+	testtarget.Need(t, "tracing")
 	t.Parallel()
 	target, base := startTarget(t)
 	run(t, c99.program(t, "testdata/programs/forged_names.c", library(t)), target.PID, base, rounds)
 }
 
 func TestSixteenThreadsCallAtOnce(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing")
+	testtarget.Need(t, "tracing")
 	t.Parallel()
 	target, base := startTarget(t)
 	target.Do("threads 4")
@@ -31,7 +31,7 @@ func TestSixteenThreadsCallAtOnce(t *testing.T) {
 }
 
 func TestNothingHangsInTheChildOfAFork(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing")
+	testtarget.Need(t, "tracing")
 	t.Parallel()
 	target, base := startTarget(t)
 	run(t, c99.program(t, "testdata/programs/fork.c", library(t)), target.PID, base)
@@ -55,7 +55,7 @@ func assertState(t *testing.T, victim *testtarget.Process, want string) {
 }
 
 func TestTrainerForMacOSFindsAndChangesAValue(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	testtarget.Need(t, "tracing")
 	for _, l := range languages(0) {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
@@ -68,7 +68,7 @@ func TestTrainerForMacOSFindsAndChangesAValue(t *testing.T) {
 }
 
 func TestPatcherForMacOSChangesCodeButNoFile(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "c++", "tracing")
+	testtarget.Need(t, "tracing")
 	for _, l := range languages(1) {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +88,7 @@ func TestPatcherForMacOSChangesCodeButNoFile(t *testing.T) {
 }
 
 func TestPythonCallsTheLibrary(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "python3", "tracing")
+	testtarget.Need(t, "python3", "tracing")
 	t.Parallel()
 	lib := library(t)
 	target, base := startTarget(t)
@@ -96,7 +96,7 @@ func TestPythonCallsTheLibrary(t *testing.T) {
 }
 
 func TestTheStaticLibraryIsWhole(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing")
+	testtarget.Need(t, "cc", "tracing")
 	t.Parallel()
 	lib := library(t)
 	target, base := startTarget(t)

@@ -67,7 +67,7 @@ func (s *storm) end(t *testing.T) (faults uint64) {
 
 // Every code that the library returns in a storm is compared with what arrived.
 func TestWritersInCInAStorm(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing", "4k pages")
+	testtarget.Need(t, "tracing", "4k pages")
 	program := c99.program(t, "testdata/programs/storm_writer.c", library(t))
 	for _, kind := range []string{"shared", "private"} {
 		t.Run(kind, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestWritersInCInAStorm(t *testing.T) {
 
 // The comparison finds a write without the check, and a lost byte.
 func TestTheWritersInCFindFaults(t *testing.T) {
-	testtarget.Need(t, "make", "cc", "tracing", "4k pages")
+	testtarget.Need(t, "tracing", "4k pages")
 	for _, c := range []struct{ how, want string }{
 		{"mem", "could not be written throughout"},
 		{"short", "are not what was reported"},
