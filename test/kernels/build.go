@@ -104,9 +104,11 @@ func (a architecture) copySystem(root, busybox string) error {
 	for library, target := range map[string]string{
 		filepath.Base(a.loader): a.loader,
 		"libc.so.6":             "/lib/libc.so.6",
+		"libm.so.6":             "/lib/libm.so.6",
 		"libgcc_s.so.1":         "/lib/libgcc_s.so.1", // pthread_exit loads it
+		"libstdc++.so.6":        "/lib/libstdc++.so.6",
 	} {
-		path, err := command(exec.Command(a.compiler("gcc"), "-print-file-name="+library))
+		path, err := command(exec.Command(a.compiler("g++"), "-print-file-name="+library))
 		if err != nil {
 			return err
 		}
@@ -125,7 +127,7 @@ func (a architecture) buildTests(module string) error {
 		if path == "cmd/libmachcompat" {
 			cgo = "CGO_ENABLED=1"
 		}
-		cmd.Env = append(os.Environ(), "GOARCH="+a.name, cgo, "CC="+a.compiler("gcc"), "CXX="+a.compiler("g++"))
+		cmd.Env = append(os.Environ(), "GOARCH="+a.name, cgo, "CC="+a.compiler("gcc"))
 		if _, err := command(cmd); err != nil {
 			return err
 		}
@@ -165,5 +167,9 @@ func (a architecture) buildPrograms(run string) error {
 			}
 		}
 	}
-	return nil
+	cmd := exec.Command("go", "test", "-count=1", "./test/c")
+	cmd.Env = append(os.Environ(), "VMWRITE_C_BUILD="+a.name, "CC="+a.compiler("gcc"), "CXX="+a.compiler("g++"), "CGO_ENABLED=0")
+	out, err := command(cmd)
+	errors.WriteString(out)
+	return err
 }

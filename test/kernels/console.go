@@ -1,17 +1,17 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,85 +39,100 @@ type packageResult struct {
 	reasons                 []string // one for each skipped test
 }
 
-// A failure is a test, or with the name "" a package, and what it printed.
+// A failure is a test, or the package, and what it printed.
 type failure struct{ test, output string }
 
-// parse reads a console: see init. It writes the tests' events beside it.
-func (r *result) parse(console []byte) error {
-	var path, status string
+// read reads a console to its end: see init. It writes the tests' events too.
+func (r *result) read(console io.Reader, file io.Writer) error {
+	var events *converter // of the package whose tests are running
 	var begin, end int
-	var output bytes.Buffer
-	events, err := os.Create(r.log(".json"))
-	if err != nil {
-		return err
-	}
-	defer events.Close()
+	var last []string
+	var readErr error
 	done := false
-	for line := range bytes.Lines(console) {
-		line = bytes.ReplaceAll(line, []byte("\r"), nil)
-		text, framed := strings.CutPrefix(string(line), "vmwrite-kernels: ")
-		switch text := strings.TrimSpace(text); {
+	reader := bufio.NewReader(console)
+	for {
+		line, err := reader.ReadString('\n')
+		line = strings.ReplaceAll(line, "\r", "")
+		last = append(last[max(0, len(last)-39):], line)
+		words := strings.Fields(line)
+		switch framed := strings.HasPrefix(line, "vmwrite-kernels: "); {
+		case !framed && events != nil:
+			err = cmp.Or(events.write(line), err)
 		case !framed:
-			output.Write(line)
-		case strings.HasPrefix(text, "begin "):
-			if _, err := fmt.Sscan(text[len("begin "):], &path, &begin); err != nil {
-				return fmt.Errorf("%q: %w", text, err)
-			}
-			output.Reset()
-		case strings.HasPrefix(text, "end "):
-			if _, err := fmt.Sscan(text[len("end "):], &path, &status, &end); err != nil {
-				return fmt.Errorf("%q: %w", text, err)
-			}
-			if err := r.add(path, status, end-begin, output.Bytes(), events); err != nil {
-				return err
-			}
-			path = ""
-			output.Reset()
-		case strings.HasPrefix(text, "kernel "):
-			r.kernel = text[len("kernel "):]
-		case text == "done":
+		case len(words) == 3 && words[1] == "kernel":
+			r.kernel = words[2]
+		case len(words) == 4 && words[1] == "begin":
+			begin, _ = strconv.Atoi(words[3])
+			events, err = startConverter(words[2], file)
+		case len(words) == 5 && words[1] == "end" && events != nil:
+			end, _ = strconv.Atoi(words[4])
+			err = r.add(events, words[3], end-begin)
+			events = nil
+		case len(words) == 2 && words[1] == "done":
 			done = true
+		default:
+			err = fmt.Errorf("the console says %q", line)
+		}
+		if err != nil {
+			readErr = err
+			break
 		}
 	}
-	if path != "" { // its tests never ended
-		if err := r.add(path, "none", 0, output.Bytes(), events); err != nil {
-			return err
-		}
+	if events != nil { // its tests have never ended
+		readErr = cmp.Or(r.add(events, "unknown", 0), readErr)
 	}
-	if !done {
-		lines := bytes.Split(bytes.TrimSpace(console), []byte("\n"))
-		r.end = string(bytes.Join(lines[max(0, len(lines)-40):], []byte("\n")))
+	if readErr == io.EOF && done {
+		return nil
+	}
+	r.end = strings.Join(last, "")
+	if readErr == io.EOF {
 		return errors.New("the machine ended before its tests did")
 	}
-	return nil
+	return readErr
 }
 
-// add makes events of what the tests of a package printed, writes and counts them.
-func (r *result) add(path, status string, seconds int, output []byte, events io.Writer) error {
-	convert := exec.Command("go", "tool", "test2json", "-p", module+path)
-	convert.Stdin = bytes.NewReader(output)
-	text, err := command(convert)
+// A converter makes events of what the tests of a package print, as go test -json does.
+type converter struct {
+	path   string
+	cmd    *exec.Cmd
+	input  io.WriteCloser
+	output strings.Builder // events
+	last   []string        // what was printed last
+}
+
+func startConverter(path string, events io.Writer) (*converter, error) {
+	c := &converter{path: path, cmd: exec.Command("go", "tool", "test2json", "-t", "-p", module+path)}
+	c.cmd.Stdout = io.MultiWriter(events, &c.output)
+	input, err := c.cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.input = input
+	return c, c.cmd.Start()
+}
+
+func (c *converter) write(line string) error {
+	c.last = append(c.last[max(0, len(c.last)-99):], line)
+	_, err := io.WriteString(c.input, line)
+	return err
+}
+
+// add counts the events of a package that has ended.
+func (r *result) add(c *converter, status string, seconds int) error {
+	c.input.Close()
+	if err := c.cmd.Wait(); err != nil {
+		return err
+	}
+	p, err := countEvents(c.output.String())
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(events, text); err != nil {
-		return err
-	}
-	p, err := countEvents(text)
-	if err != nil {
-		return err
-	}
-	p.path, p.seconds = path, seconds
+	p.path, p.seconds = c.path, seconds
 	if status != "0" && len(p.failures) == 0 {
-		p.failures = append(p.failures, failure{"", fmt.Sprintf("exit status %s\n%s", status, tail(output))})
+		p.failures = append(p.failures, failure{"(the package)", fmt.Sprintf("exit status %s\n%s", status, strings.Join(c.last, ""))})
 	}
 	r.ran = append(r.ran, p)
 	return nil
-}
-
-func tail(output []byte) []byte {
-	lines := bytes.SplitAfter(output, []byte("\n"))
-	return bytes.Join(lines[max(0, len(lines)-100):], nil)
 }
 
 // countEvents counts the tests and subtests of a package.
@@ -156,7 +171,12 @@ func countEvents(text string) (*packageResult, error) {
 			p.reasons = append(p.reasons, reason(t.output))
 		default: // one without a result never ended
 			p.failed++
-			p.failures = append(p.failures, failure{name, t.output})
+			// What a test prints whose subtests failed, they have printed.
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(tests)), func(other string) bool {
+				return strings.HasPrefix(other, name+"/") && tests[other].result != "pass" && tests[other].result != "skip"
+			}) {
+				p.failures = append(p.failures, failure{name, t.output})
+			}
 		}
 	}
 	return &p, nil

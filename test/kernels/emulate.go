@@ -4,26 +4,61 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
 )
 
-// emulate runs the machine until it has powered itself off. It is emulated even where
-// the kernel could run it as it is (KVM): every run has the same processor.
-func (m machine) emulate(kernel, flags string, deadline time.Duration) error {
-	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.name == m.arch })]
+// run emulates the machine until it has powered itself off, and returns what its tests
+// said. It is emulated even where the kernel could run it as it is (KVM): every run has
+// the same processor.
+func (m machine) run(kernel, skip string, deadline time.Duration) result {
+	r := result{machine: m}
+	started := time.Now()
+	r.err = r.emulate(kernel, skip, deadline)
+	r.took = time.Since(started)
+	return r
+}
+
+func (r *result) emulate(kernel, skip string, deadline time.Duration) error {
+	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.name == r.arch })]
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	// Messages of the kernel's that are no emergency stay out of the tests' output.
 	words := []string{"console=" + a.console, "panic=-1", "loglevel=1", "secretmem.enable=1",
-		"YAMA=" + m.yama, "RUN_AS=" + m.user, "PACKAGES=" + strings.Join(m.packages, ","), `"TEST_FLAGS=` + flags + `"`, m.append}
-	arguments := append(a.emulator[1:],
-		"-cpu", m.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
-		"-nographic", "-nodefaults", "-no-reboot", "-net", "none",
-		"-serial", "file:"+m.log(".log"), "-kernel", kernel, "-initrd", a.archive(), "-append", strings.Join(words, " "))
-	_, err := command(exec.CommandContext(ctx, a.emulator[0], arguments...))
+		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + skip + `"`, r.append}
+	cmd := exec.CommandContext(ctx, a.emulator[0], append(slices.Clone(a.emulator[1:]),
+		"-cpu", r.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
+		"-display", "none", "-nodefaults", "-no-reboot", "-net", "none",
+		"-serial", "stdio", "-kernel", kernel, "-initrd", a.archive(), "-append", strings.Join(words, " "))...)
+	log, err := os.Create(r.log(".log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	events, err := os.Create(r.log(".json"))
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	cmd.Stderr = log
+	console, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = r.read(io.TeeReader(console, log), events)
+	if err != nil { // it may write on
+		cancel()
+	}
+	if waitErr := cmd.Wait(); err == nil {
+		err = waitErr
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("the machine was ended after %s", deadline)
 	}

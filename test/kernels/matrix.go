@@ -54,6 +54,7 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 		if m.packages = set; !ok {
 			m.packages = strings.Split(fields[7], ",")
 		}
+		unknown := slices.IndexFunc(m.packages, func(path string) bool { return !slices.Contains(allPackages, path) })
 		switch _, badPattern := path.Match(m.kernel, ""); {
 		case !slices.ContainsFunc(architectures, func(a architecture) bool { return a.name == m.arch }):
 			err = fmt.Errorf("no architecture is called %q", m.arch)
@@ -65,6 +66,8 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 			err = fmt.Errorf("Yama has no level %q", m.yama)
 		case m.user != "root" && m.user != "user":
 			err = fmt.Errorf("no user is called %q", m.user)
+		case unknown >= 0:
+			err = fmt.Errorf("no package %s has tests for these machines", m.packages[unknown])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d of the matrix: %w", number+1, err)
