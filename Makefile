@@ -10,7 +10,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: build ## build the command and show it at work
@@ -72,7 +72,7 @@ test: build ## build, and run every test once
 	@$(RUN_TESTS) -vet=off $(PACKAGES)
 
 .PHONY: check
-check: test lint test-race test-full cross test-386 test-bench ## all that CI checks
+check: test lint test-race test-full cross test-386 test-bench check-kernels ## all that CI checks
 
 .PHONY: lint
 lint: ## check the format, go vet, staticcheck
@@ -116,6 +116,15 @@ test-386: ## run the library's tests, and those of the command's parsers, as a 3
 		echo "skipped: this machine does not run 32-bit programs"; \
 		case ",$${VMWRITE_TEST_MAY_LACK-386}," in *,386,*) ;; *) exit 1 ;; esac; \
 	fi
+
+# KERNELS names machines of test/kernels/matrix.txt: KERNELS="amd64-6.1 arm64-6.12".
+.PHONY: test-kernels
+test-kernels: ## run the tests on other kernels and on arm64, in emulated machines
+	@$(GO) run ./test/kernels $(KERNELS)
+
+.PHONY: check-kernels
+check-kernels: ## the same on two of them, without the slowest tests, if what it takes is installed
+	@$(GO) run ./test/kernels -if-possible -reduced amd64-6.1 arm64-6.12
 
 .PHONY: test-bench
 test-bench: ## check that the measurements run, with tiny sizes

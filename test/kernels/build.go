@@ -26,7 +26,7 @@ func (a architecture) archive() string { return a.root() + ".cpio" }
 // buildRoot makes the root file system of all machines of the architecture: the module at
 // /vmwrite, with the test program of each package, and what the tests build at
 // /vmwrite/.run.
-func (a architecture) buildRoot(busybox string) error {
+func (a architecture) buildRoot() error {
 	root, err := filepath.Abs(a.root())
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (a architecture) buildRoot(busybox string) error {
 	if err := copySources(module); err != nil {
 		return err
 	}
-	if err := a.copySystem(root, busybox); err != nil {
+	if err := a.copySystem(root); err != nil {
 		return err
 	}
 	if err := a.buildTests(module); err != nil {
@@ -85,16 +85,19 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, content, info.Mode().Perm())
+	return os.WriteFile(to, content, info.Mode().Perm()|0o444)
 }
 
 // copySystem makes all that is not ours: busybox, users, and the compiler's C library, so
 // that C programs are linked as elsewhere.
-func (a architecture) copySystem(root, busybox string) error {
+func (a architecture) copySystem(root string) error {
 	if err := copyFile("test/kernels/init", filepath.Join(root, "init")); err != nil {
 		return err
 	}
-	if err := copyFile(busybox, filepath.Join(root, "bin/busybox")); err != nil {
+	if err := copyFile(a.busybox(), filepath.Join(root, "bin/busybox")); err != nil {
+		return err
+	}
+	if err := os.Chmod(filepath.Join(root, "bin/busybox"), 0o755); err != nil {
 		return err
 	}
 	const users = "root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"

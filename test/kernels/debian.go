@@ -1,13 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,14 +16,28 @@ import (
 // configuration stays as it is, and need not know of the architecture.
 type debian struct {
 	arch, directory string
-	options         []string
 	own             string // the suite of this machine
 }
 
-// suites are those that matrix.txt names.
-var suites = []string{"bookworm-security", "trixie-backports"}
+const aptConfiguration = `quiet "2";
+APT::Architecture "ARCH";
+APT::Architectures { "ARCH"; };
+APT::Sandbox::User "root";
+Dir::Etc::SourceList "DIRECTORY/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::State::Lists "DIRECTORY/lists";
+Dir::State::Status "/dev/null";
+Dir::Cache "DIRECTORY/cache";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+`
 
+// openDebian has the lists of all suites of the matrix, and of that of this machine.
 func openDebian(arch string) (*debian, error) {
+	all, err := parseMatrix(matrix, nil)
+	if err != nil {
+		return nil, err
+	}
 	own, err := command(exec.Command("sh", "-c", `. /etc/os-release && echo "$VERSION_CODENAME"`))
 	if err != nil {
 		return nil, err
@@ -32,21 +46,23 @@ func openDebian(arch string) (*debian, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &debian{arch: arch, directory: absolute, own: strings.TrimSpace(own)}
-	for _, sub := range []string{"lists/partial", "archives/partial", "packages"} {
+	d := &debian{arch, absolute, strings.TrimSpace(own)}
+	for _, sub := range []string{"lists/partial", "cache/archives/partial", "packages"} {
 		if err := os.MkdirAll(filepath.Join(absolute, sub), 0o755); err != nil {
 			return nil, err
 		}
 	}
-	d.options = []string{
-		"-qq",
-		"-oAPT::Architecture=" + arch, "-oAPT::Architectures=" + arch,
-		"-oDir::Etc::SourceList=" + absolute + "/sources.list", "-oDir::Etc::SourceParts=/dev/null",
-		"-oDir::State::Lists=" + absolute + "/lists", "-oDir::Cache=" + absolute,
-		"-oDir::State::Status=/dev/null", "-oAPT::Sandbox::User=root",
-		"-oAcquire::Languages=none", "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+	configuration := strings.ReplaceAll(aptConfiguration, "DIRECTORY", absolute)
+	if err := os.WriteFile(d.configuration(), []byte(strings.ReplaceAll(configuration, "ARCH", arch)), 0o644); err != nil {
+		return nil, err
 	}
-	sources, err := sourceList(append(suites, d.own))
+	suites := []string{d.own}
+	for _, m := range all {
+		if !slices.Contains(suites, m.suite) {
+			suites = append(suites, m.suite)
+		}
+	}
+	sources, err := sourceList(suites)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +75,7 @@ func openDebian(arch string) (*debian, error) {
 	if err := os.WriteFile(list, []byte(sources), 0o644); err != nil {
 		return nil, err
 	}
-	if _, err = command(exec.Command("apt-get", append(d.options, "update")...)); err != nil {
+	if _, err = d.apt("apt-get", "update"); err != nil {
 		os.Remove(list)
 	}
 	return d, err
@@ -91,25 +107,21 @@ func sourceList(suites []string) (string, error) {
 	return sources.String(), nil
 }
 
-// extract returns the directory with the newest package of a suite whose name matches.
-func (d *debian) extract(suite, pattern string) (string, error) {
-	literal, _, _ := strings.Cut(pattern, "*")
-	literal, _, _ = strings.Cut(literal, "[")
-	names, err := command(exec.Command("apt-cache", append(d.options, "pkgnames", literal)...))
+// newest returns the newest package of a suite whose name matches.
+func (d *debian) newest(suite, pattern string) (name, version string, err error) {
+	literal := pattern[:strings.IndexAny(pattern+"*", "*[?")]
+	names, err := d.apt("apt-cache", "pkgnames", literal)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	arguments := append(d.options, "madison")
-	for _, name := range strings.Fields(names) {
-		if match, _ := path.Match(pattern, name); match {
-			arguments = append(arguments, name)
-		}
-	}
-	table, err := command(exec.Command("apt-cache", arguments...))
+	matching := slices.DeleteFunc(strings.Fields(names), func(name string) bool {
+		match, _ := path.Match(pattern, name)
+		return !match
+	})
+	table, err := d.apt("apt-cache", append([]string{"madison"}, matching...)...)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	name, version := "", ""
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(strings.ReplaceAll(line, "|", " ")) // name, version, mirror, suite/component
 		if len(fields) < 4 || !strings.HasPrefix(fields[3], suite+"/") {
@@ -120,54 +132,45 @@ func (d *debian) extract(suite, pattern string) (string, error) {
 		}
 	}
 	if version == "" {
-		return "", fmt.Errorf("%s has no package %s for %s", suite, pattern, d.arch)
+		err = fmt.Errorf("%s has no package %s for %s", suite, pattern, d.arch)
 	}
-	target := filepath.Join(d.directory, "packages", name+"_"+strings.ReplaceAll(version, ":", "%"))
-	if _, err := os.Stat(target); err == nil {
-		return target, nil
-	}
-	fmt.Printf("downloading %s %s\n", name, version)
-	download := exec.Command("apt-get", append(d.options, "download", name+"="+version)...)
-	download.Dir = filepath.Join(d.directory, "archives")
-	if _, err := command(download); err != nil {
-		return "", err
-	}
-	files, err := filepath.Glob(filepath.Join(download.Dir, name+"_*.deb"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("%s: %q, %w", name, files, errors.Join(err, errors.New("want one file")))
-	}
-	// Of a kernel only its image: the modules, for which nothing here asks, are large.
-	extract := exec.Command("sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --wildcards "./boot/vmlinuz*" ./bin/busybox ./usr/bin/busybox 2>/dev/null; rm "$1"; ls "$2"/*/* "$2"/usr/bin/* 2>/dev/null | grep .`, "sh", files[0], target+".new")
-	if err := os.MkdirAll(target+".new", 0o755); err != nil {
-		return "", err
-	}
-	if _, err := command(extract); err != nil {
-		return "", err
-	}
-	return target, os.Rename(target+".new", target)
+	return name, version, err
 }
 
-// one returns the file of a package that matches.
-func (d *debian) one(suite, pattern, file string) (string, error) {
-	directory, err := d.extract(suite, pattern)
+// extract makes link a link to a file of the newest package of a suite whose name matches.
+func (d *debian) extract(suite, pattern, file, link string) error {
+	name, version, err := d.newest(suite, pattern)
 	if err != nil {
-		return "", err
+		return err
 	}
-	files, err := filepath.Glob(filepath.Join(directory, file))
-	if err == nil && len(files) != 1 {
-		err = fmt.Errorf("%s has %d files %s; want one", directory, len(files), file)
+	target := filepath.Join(d.directory, "packages", name+"_"+version)
+	if _, err := os.Stat(target); err != nil {
+		fmt.Printf("downloading %s %s\n", name, version)
+		download, err := os.MkdirTemp(d.directory, "download-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(download)
+		if _, err := d.apt("sh", "-c", `cd "$1" && shift && apt-get download "$@"`, "sh", download, name+"="+version); err != nil {
+			return err
+		}
+		unpack := exec.Command("sh", "-c", `dpkg-deb --fsys-tarfile "$1"/*.deb | tar -xO --wildcards "$2" >"$3.new" && mv "$3.new" "$3"`, "sh", download, file, target)
+		if _, err := command(unpack); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return "", err
-	}
-	return files[0], nil
+	os.Remove(link)
+	return os.Symlink(target, link)
 }
 
-func (d *debian) kernel(suite, pattern string) (string, error) {
-	return d.one(suite, pattern, "boot/vmlinuz*")
+// apt runs one of apt's commands with these lists and no other settings.
+func (d *debian) apt(name string, arguments ...string) (string, error) {
+	cmd := exec.Command(name, arguments...)
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+d.configuration())
+	return command(cmd)
 }
 
-func (d *debian) busybox() (string, error) { return d.one(d.own, "busybox-static", "*/busybox") }
+func (d *debian) configuration() string { return filepath.Join(d.directory, "apt.conf") }
 
 // An architecture is what the machines of matrix.txt may have.
 type architecture struct {
@@ -190,3 +193,5 @@ func (a architecture) compiler(name string) string {
 	}
 	return a.triplet + "-" + name
 }
+
+func (a architecture) busybox() string { return filepath.Join(directory, a.name, "busybox") }

@@ -15,25 +15,29 @@ import (
 // run emulates the machine until it has powered itself off, and returns what its tests
 // said. It is emulated even where the kernel could run it as it is (KVM): every run has
 // the same processor.
-func (m machine) run(kernel, skip string, deadline time.Duration) result {
+func (m machine) run() result {
 	r := result{machine: m}
 	started := time.Now()
-	r.err = r.emulate(kernel, skip, deadline)
+	r.err = r.emulate()
 	r.took = time.Since(started)
 	return r
 }
 
-func (r *result) emulate(kernel, skip string, deadline time.Duration) error {
-	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.name == r.arch })]
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+func (r *result) emulate() error {
+	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.has(r.machine) })]
+	ctx, cancel := context.WithTimeout(context.Background(), *deadline)
 	defer cancel()
+	pattern := "^(" + strings.Join(notThere, "|") + ")$"
+	if *skip != "" {
+		pattern += "|" + *skip
+	}
 	// Messages of the kernel's that are no emergency stay out of the tests' output.
 	words := []string{"console=" + a.console, "panic=-1", "loglevel=1", "secretmem.enable=1",
-		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + skip + `"`, r.append}
+		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + pattern + `"`, r.append}
 	cmd := exec.CommandContext(ctx, a.emulator[0], append(slices.Clone(a.emulator[1:]),
 		"-cpu", r.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
 		"-display", "none", "-nodefaults", "-no-reboot", "-net", "none",
-		"-serial", "stdio", "-kernel", kernel, "-initrd", a.archive(), "-append", strings.Join(words, " "))...)
+		"-serial", "stdio", "-kernel", r.image(), "-initrd", a.archive(), "-append", strings.Join(words, " "))...)
 	log, err := os.Create(r.log(".log"))
 	if err != nil {
 		return err
@@ -60,7 +64,7 @@ func (r *result) emulate(kernel, skip string, deadline time.Duration) error {
 		err = waitErr
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("the machine was ended after %s", deadline)
+		err = fmt.Errorf("the machine was ended after %s", *deadline)
 	}
 	return err
 }

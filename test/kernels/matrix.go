@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,11 @@ type machine struct {
 	packages      []string
 	append        string // to the kernel's command line
 }
+
+// log is a file that a run leaves, and image its kernel.
+func (m machine) log(suffix string) string { return filepath.Join(directory, m.name+suffix) }
+
+func (m machine) image() string { return filepath.Join(directory, m.arch, "kernel-"+m.name) }
 
 // allPackages are those with tests that do not need Docker.
 var allPackages = []string{
