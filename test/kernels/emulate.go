@@ -27,7 +27,11 @@ func (r *result) emulate() error {
 	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.has(r.machine) })]
 	ctx, cancel := context.WithTimeout(context.Background(), *deadline)
 	defer cancel()
-	pattern := "^(" + strings.Join(notThere, "|") + ")$"
+	skipped := slices.Clone(notThere)
+	if !r.slow {
+		skipped = append(skipped, slow...)
+	}
+	pattern := "^(" + strings.Join(skipped, "|") + ")$"
 	if *skip != "" {
 		pattern += "|" + *skip
 	}

@@ -31,11 +31,18 @@ var notThere = []string{
 	"TestRandomCommandLines",
 }
 
+// slow are tests that take half of the time, and are run where everything is.
+var slow = []string{
+	"TestProtectOfABusyProcessLeavesNoTraceInIt", "TestCopySaysWhatArrived",
+	"TestStopAndResumeOfEveryThread", "TestStopAndContinueDuringACall",
+}
+
 var (
 	packages   = flag.String("packages", "", "run the tests of these packages alone, with commas")
 	skip       = flag.String("skip", "", "leave out the tests that match this pattern too")
 	deadline   = flag.Duration("deadline", 90*time.Minute, "end a machine that takes longer")
 	jobs       = flag.Int("jobs", 2, "emulate this many machines at a time")
+	reduced    = flag.Bool("reduced", false, "leave out what takes long")
 	ifPossible = flag.Bool("if-possible", false, "succeed, and say so, where QEMU, a compiler or a package cannot be had")
 )
 
@@ -65,6 +72,9 @@ func run(names []string) error {
 	for i := range machines {
 		if *packages != "" {
 			machines[i].packages = strings.Split(*packages, ",")
+		}
+		if *reduced {
+			machines[i].reduce()
 		}
 	}
 	for _, a := range architectures {

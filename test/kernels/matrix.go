@@ -19,6 +19,7 @@ type machine struct {
 	processor     string
 	yama, user    string
 	packages      []string
+	slow          bool   // its tests too
 	append        string // to the kernel's command line
 }
 
@@ -35,10 +36,19 @@ var allPackages = []string{
 	"test/adversarial", "test/c",
 }
 
-// packageSets are what a line may say instead of packages.
+// packageSets are what a line may say instead of packages. Only "all" has the slow tests.
 var packageSets = map[string][]string{
 	"all":    allPackages,
-	"memory": {"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"},
+	"memory": {"internal/inject", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"},
+	"rights": {"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/pwrite"},
+}
+
+// reduce leaves out what takes long.
+func (m *machine) reduce() {
+	m.slow = false
+	m.packages = slices.DeleteFunc(slices.Clone(m.packages), func(path string) bool {
+		return strings.HasPrefix(path, "test/") || path == "cmd/vmwrite"
+	})
 }
 
 // parseMatrix returns the machines of these names, or all.
@@ -54,7 +64,7 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 		}
 		m := machine{
 			name: fields[0], arch: fields[1], suite: fields[2], kernel: fields[3], processor: fields[4],
-			yama: fields[5], user: fields[6], append: strings.Join(fields[8:], " "),
+			yama: fields[5], user: fields[6], slow: fields[7] == "all", append: strings.Join(fields[8:], " "),
 		}
 		set, ok := packageSets[fields[7]]
 		if m.packages = set; !ok {

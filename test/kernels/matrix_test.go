@@ -44,6 +44,9 @@ func TestMatrixLines(t *testing.T) {
 	if machines, err := parseMatrix(good+" x=1 y", nil); err != nil || machines[0].append != "x=1 y" {
 		t.Errorf("the kernel's arguments are in %v, %v", machines, err)
 	}
+	if machines, err := parseMatrix(strings.Replace(good, "all", "pkg/pwrite,test/c", 1), nil); err != nil || len(machines[0].packages) != 2 || machines[0].slow {
+		t.Errorf("two packages are in %v, %v", machines, err)
+	}
 	if _, err := parseMatrix(good, []string{"b"}); err == nil || !strings.Contains(err.Error(), `no machine is called "b"; there are a`) {
 		t.Errorf("a name that is not there: %v", err)
 	}
