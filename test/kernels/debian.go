@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -171,27 +170,3 @@ func (d *debian) apt(name string, arguments ...string) (string, error) {
 }
 
 func (d *debian) configuration() string { return filepath.Join(d.directory, "apt.conf") }
-
-// An architecture is what the machines of matrix.txt may have.
-type architecture struct {
-	name, triplet string
-	emulator      []string
-	console       string
-	loader        string   // of programs, by its path
-	targets       []string // the architectures of Go programs that its kernel runs
-}
-
-var architectures = []architecture{
-	{"amd64", "x86_64-linux-gnu", []string{"qemu-system-x86_64", "-machine", "q35"}, "ttyS0", "/lib64/ld-linux-x86-64.so.2", []string{"amd64", "386"}},
-	{"arm64", "aarch64-linux-gnu", []string{"qemu-system-aarch64", "-machine", "virt"}, "ttyAMA0", "/lib/ld-linux-aarch64.so.1", []string{"arm64"}},
-}
-
-// compiler returns the compiler of a language, gcc or g++, for the architecture.
-func (a architecture) compiler(name string) string {
-	if a.name == runtime.GOARCH {
-		return name
-	}
-	return a.triplet + "-" + name
-}
-
-func (a architecture) busybox() string { return filepath.Join(directory, a.name, "busybox") }

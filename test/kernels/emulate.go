@@ -70,5 +70,8 @@ func (r *result) emulate() error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("the machine was ended after %s", *deadline)
 	}
+	if err == nil && len(r.ran) != len(r.packages) {
+		err = fmt.Errorf("%d packages of %d ran", len(r.ran), len(r.packages))
+	}
 	return err
 }

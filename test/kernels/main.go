@@ -135,8 +135,6 @@ func obtain(machines []machine) error {
 	return nil
 }
 
-func (a architecture) has(m machine) bool { return m.arch == a.name }
-
 // command runs a command, whose output belongs to the error if it fails.
 func command(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.Output()

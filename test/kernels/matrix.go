@@ -5,12 +5,39 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
 
 //go:embed matrix.txt
 var matrix string
+
+// An architecture is what the machines of matrix.txt may have.
+type architecture struct {
+	name, triplet string
+	emulator      []string
+	console       string
+	loader        string   // of programs, by its path
+	targets       []string // the architectures of Go programs that its kernel runs
+}
+
+var architectures = []architecture{
+	{"amd64", "x86_64-linux-gnu", []string{"qemu-system-x86_64", "-machine", "q35"}, "ttyS0", "/lib64/ld-linux-x86-64.so.2", []string{"amd64", "386"}},
+	{"arm64", "aarch64-linux-gnu", []string{"qemu-system-aarch64", "-machine", "virt"}, "ttyAMA0", "/lib/ld-linux-aarch64.so.1", []string{"arm64"}},
+}
+
+// compiler returns the compiler of a language, gcc or g++, for the architecture.
+func (a architecture) compiler(name string) string {
+	if a.name == runtime.GOARCH {
+		return name
+	}
+	return a.triplet + "-" + name
+}
+
+func (a architecture) busybox() string { return filepath.Join(directory, a.name, "busybox") }
+
+func (a architecture) has(m machine) bool { return m.arch == a.name }
 
 // A machine is a line of matrix.txt.
 type machine struct {
