@@ -74,7 +74,7 @@ var packageSets = map[string][]string{
 func (m *machine) reduce() {
 	m.slow = false
 	m.packages = slices.DeleteFunc(slices.Clone(m.packages), func(path string) bool {
-		return strings.HasPrefix(path, "test/") || path == "cmd/vmwrite"
+		return strings.HasPrefix(path, "test/")
 	})
 }
 
