@@ -29,7 +29,7 @@ func setUIDVictim(t *testing.T) *exec.Cmd {
 	const source = "test/adversarial/testdata/victim"
 	victim := testtarget.BuildC(t, "testdata/victim.c")
 	path, err := testtarget.Once(source+"-setuid", []string{source + ".c"}, func(path string) *exec.Cmd {
-		return exec.Command("install", "-m", "4755", victim, path)
+		return exec.Command("sh", "-c", `cp "$1" "$2" && chmod 4755 "$2"`, "sh", victim, path)
 	})
 	if err != nil {
 		t.Fatal(err)

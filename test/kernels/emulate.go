@@ -36,12 +36,15 @@ func (r *result) emulate() error {
 		pattern += "|" + *skip
 	}
 	// Messages of the kernel's that are no emergency stay out of the tests' output.
-	words := []string{"console=" + a.console, "panic=-1", "loglevel=1", "secretmem.enable=1",
-		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + pattern + `"`, r.append}
+	line := strings.Join([]string{"console=" + a.console, "panic=-1", "loglevel=1", "secretmem.enable=1",
+		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + pattern + `"`, r.append}, " ")
+	if len(line) >= 2048 { // COMMAND_LINE_SIZE of arm64 and, on older kernels, amd64
+		return fmt.Errorf("the kernel's command line has %d bytes; it takes 2047", len(line))
+	}
 	cmd := exec.CommandContext(ctx, a.emulator[0], append(slices.Clone(a.emulator[1:]),
 		"-cpu", r.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
 		"-display", "none", "-nodefaults", "-no-reboot", "-net", "none",
-		"-serial", "stdio", "-kernel", r.image(), "-initrd", a.archive(), "-append", strings.Join(words, " "))...)
+		"-serial", "stdio", "-kernel", r.image(), "-initrd", a.archive(), "-append", line)...)
 	log, err := os.Create(r.log(".log"))
 	if err != nil {
 		return err
