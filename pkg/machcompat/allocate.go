@@ -3,7 +3,9 @@ package machcompat
 import (
 	"errors"
 	"fmt"
+	"io"
 
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,8 +74,7 @@ func (p *process) allocate(s scope, address, size uint64, flags int) (uint64, er
 		}
 		return 0, fail(KERN_INVALID_ADDRESS, err)
 	case unix.ENOMEM:
-		const highest = 1 << 47 // of a process that does not ask for more
-		if !anywhere && end > highest-HostPageSize() {
+		if !anywhere && !p.hasAddress(end-1) {
 			return 0, fail(KERN_INVALID_ADDRESS, nil)
 		}
 		return 0, fail(KERN_NO_SPACE, err)
@@ -83,6 +84,23 @@ func (p *process) allocate(s scope, address, size uint64, flags int) (uint64, er
 		}
 	}
 	return 0, p.callError(opAllocate, address, size, err)
+}
+
+// hasAddress reports whether an address is one of the process's, mapped or not. How
+// many it has depends on the processor, the kernel and the program: the kernel answers
+// with nothing where /proc/PID/pagemap is read for an address beyond the last.
+func (p *process) hasAddress(address uint64) bool {
+	const tag = 56 // the bits from there on are of no address, and pagemap passes over them
+	if address>>tag != 0 {
+		return false
+	}
+	pagemap, err := poller.Open(fmt.Sprintf("/proc/%d/pagemap", p.pid), unix.O_RDONLY)
+	if err != nil {
+		return true
+	}
+	defer pagemap.Close()
+	_, err = pagemap.ReadAt(make([]byte, 8), int64(address/HostPageSize()*8))
+	return err != io.EOF
 }
 
 // Deallocate unmaps the pages that hold the size bytes at address:

@@ -205,11 +205,8 @@ func TestAllocateAndDeallocate(t *testing.T) {
 	if got, err := task.Allocate(5, 0, machcompat.VM_FLAGS_FIXED); got != 0 || err != nil {
 		t.Errorf("Allocate nothing = %#x, %v", got, err)
 	}
-	for address, want := range map[uint64]machcompat.KernReturn{1 << 47: machcompat.KERN_INVALID_ADDRESS, ^uint64(0): machcompat.KERN_INVALID_ARGUMENT} {
-		if _, err := task.Allocate(address, 4096, machcompat.VM_FLAGS_FIXED); machcompat.CodeOf(err) != want {
-			t.Errorf("Allocate at %#x = %v; want %s", address, err, want.String())
-		}
-	}
+	_, err = task.Allocate(^uint64(0), 4096, machcompat.VM_FLAGS_FIXED)
+	wantError(t, err, machcompat.KERN_INVALID_ARGUMENT)
 	_, err = task.Allocate(0, 1<<62, machcompat.VM_FLAGS_ANYWHERE)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
 	_, err = task.Allocate(0, 4096, 0x100000)
@@ -229,6 +226,65 @@ func TestAllocateAndDeallocate(t *testing.T) {
 		t.Error(err)
 	}
 	mustLive(t, target)
+}
+
+// Where the addresses end depends on the processor, the kernel and the program, and is
+// found here by mapping memory of our own.
+func TestAllocateAtTheLastAddresses(t *testing.T) {
+	testtarget.Need(t, "64-bit tests")
+	page := machcompat.HostPageSize()
+	mapped := func(address uint64) bool {
+		got, _, errno := unix.Syscall6(unix.SYS_MMAP, uintptr(address), uintptr(page), unix.PROT_NONE,
+			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED_NOREPLACE, ^uintptr(0), 0)
+		if errno == 0 {
+			unix.Syscall(unix.SYS_MUNMAP, got, uintptr(page), 0)
+		}
+		return errno == 0 || errno == unix.EEXIST
+	}
+	end := uint64(1) << 40
+	for mapped(end) {
+		end *= 2
+	}
+	for !mapped(end - page) { // amd64 keeps a page
+		end -= page
+	}
+	target := testtarget.Start(t)
+	task := taskFor(t, target.PID)
+	for _, c := range []struct {
+		name    string
+		address uint64
+		limited bool // to the memory that the target has
+		want    machcompat.KernReturn
+	}{
+		{"the last page", end - page, false, machcompat.KERN_SUCCESS},
+		{"the page behind it", end, false, machcompat.KERN_INVALID_ADDRESS},
+		{"an address in the kernel's half", 1<<63 + page, false, machcompat.KERN_INVALID_ADDRESS},
+		{"an address with a tag", 1<<60 + page, false, machcompat.KERN_INVALID_ADDRESS},
+		{"no memory, a little below", end - 16*page, true, machcompat.KERN_NO_SPACE},
+		{"no memory beyond the last page", end, true, machcompat.KERN_INVALID_ADDRESS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.limited {
+				var before unix.Rlimit
+				if err := unix.Prlimit(target.PID, unix.RLIMIT_AS, nil, &before); err != nil {
+					t.Fatal(err)
+				}
+				if err := unix.Prlimit(target.PID, unix.RLIMIT_AS, &unix.Rlimit{Cur: 1, Max: before.Max}, nil); err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Prlimit(target.PID, unix.RLIMIT_AS, &before, nil)
+			}
+			_, err := task.Allocate(c.address, page, machcompat.VM_FLAGS_FIXED)
+			if machcompat.CodeOf(err) != c.want {
+				t.Errorf("Allocate at %#x = %v; want %s", c.address, err, c.want.String())
+			}
+			if err == nil {
+				if err := task.Deallocate(c.address, page); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }
 
 func TestCopyOfOverlappingRanges(t *testing.T) {

@@ -86,6 +86,8 @@ func TestAddressesBeyondTheWordOfA32BitTask(t *testing.T) {
 	}
 	_, err := task.Allocate(0, 1<<32+4096, machcompat.VM_FLAGS_ANYWHERE)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
+	_, err = task.Allocate(1<<32-4096, 4096, machcompat.VM_FLAGS_FIXED) // which the word holds, but the kernel keeps
+	wantError(t, err, machcompat.KERN_INVALID_ADDRESS)
 	wantError(t, task.Deallocate(beyond, 4096), machcompat.KERN_INVALID_ARGUMENT)
 	wantError(t, task.Protect(beyond, 4096, false, machcompat.VM_PROT_NONE), machcompat.KERN_INVALID_ADDRESS)
 	if after := target.Bytes(base, 4096); string(after) != string(before) {
