@@ -16,6 +16,9 @@ func TestAlive(t *testing.T) {
 	for _, source := range []Source{Ioctl, Text} {
 		for name, end := range ends {
 			t.Run(source.String()+"/"+name, func(t *testing.T) {
+				if source == Ioctl {
+					testtarget.Need(t, "PROCMAP_QUERY")
+				}
 				target := testtarget.Start(t)
 				m, err := Open(target.PID, WithSource(source))
 				if err != nil {
