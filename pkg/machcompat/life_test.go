@@ -168,7 +168,7 @@ func TestClosedTask(t *testing.T) {
 }
 
 func TestTaskOfThisProcess(t *testing.T) {
-	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,9 +177,17 @@ func TestTaskOfThisProcess(t *testing.T) {
 	if err := taskFor(t, os.Getpid()).Write(address, []byte("self")); err != nil || string(page[:4]) != "self" {
 		t.Errorf("a write into this process = %v, and %q is there", err, page[:4])
 	}
-	// It can't stop itself, so a way that needs the stop is refused.
+	// It can't stop itself, so what needs the stop is refused.
+	want := "stop"
+	if testtarget.Missing("forced writes") == nil {
+		want = "self"
+	}
 	err = taskFor(t, os.Getpid(), machcompat.WithBackend(machcompat.ProcMem)).Write(address, []byte("stop"))
-	if err == nil || string(page[:4]) != "self" {
+	if (err == nil) != (want == "stop") || string(page[:4]) != want {
+		t.Errorf("a write through /proc/PID/mem into this process = %v, and %q is there; want %q", err, page[:4], want)
+	}
+	err = taskFor(t, os.Getpid(), machcompat.WithStop(machcompat.StopAlways)).Write(address, []byte("halt"))
+	if err == nil || string(page[:4]) != want {
 		t.Errorf("a write that must stop this process = %v, and %q is there", err, page[:4])
 	}
 	err = taskFor(t, os.Getpid(), machcompat.WithBackend(machcompat.ProcMem), machcompat.WithStop(machcompat.StopNever)).Write(address, []byte("wave"))

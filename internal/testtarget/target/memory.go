@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const pageSize = 4096
+var pageSize = uintptr(os.Getpagesize())
 
 // nextBase is where the next layout goes: far from where the kernel and the Go
 // runtime put theirs, so that nothing fills the gaps.
@@ -62,7 +63,7 @@ func layout(arguments []string) (string, error) {
 func fill(at, size uintptr) {
 	memory := bytesAt(at, size)
 	for i := range memory {
-		memory[i] = byte(i) ^ byte(i/pageSize+1)
+		memory[i] = byte(i) ^ byte(i/int(pageSize)+1)
 	}
 }
 
@@ -128,10 +129,40 @@ func dump(arguments []string) (string, error) {
 	}
 	defer memory.Close()
 	data := make([]byte, size)
-	if _, err := memory.ReadAt(data, int64(at)); err != nil {
-		return "", err
+	if _, err = memory.ReadAt(data, int64(at)); errors.Is(err, unix.EIO) { // proc_mem.force_override may be the reason
+		err = readAnyway(data, at)
 	}
-	return hex.EncodeToString(data), nil
+	return hex.EncodeToString(data), err
+}
+
+// readAnyway makes memory readable while it reads it.
+func readAnyway(data []byte, at uintptr) error {
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		var start, end uintptr
+		var perms string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &perms); err != nil {
+			return err
+		}
+		start, end = max(start, at&^(pageSize-1)), min(end, (at+uintptr(len(data))+pageSize-1)&^(pageSize-1))
+		if start >= end || perms[0] == 'r' {
+			continue
+		}
+		if err := setProtection(start, end-start, "r"+perms[1:3]); err != nil {
+			return err
+		}
+		defer setProtection(start, end-start, perms[:3])
+	}
+	local := []unix.Iovec{{Base: &data[0]}}
+	local[0].SetLen(len(data))
+	n, err := unix.ProcessVMReadv(os.Getpid(), local, []unix.RemoteIovec{{Base: at, Len: len(data)}}, 0)
+	if err == nil && n < len(data) {
+		err = unix.EFAULT
+	}
+	return err
 }
 
 func addressAndSize(arguments []string) (at, size uintptr, err error) {

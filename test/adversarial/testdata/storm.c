@@ -25,7 +25,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { PAGES = 64, GROUP = 4, PAGE = 4096 };
+enum { PAGES = 64, GROUP = 4 };
+#define PAGE sysconf(_SC_PAGESIZE)
 
 struct control {
 	_Atomic uint64_t epoch[PAGES]; /* odd while the page can't be written */
@@ -35,10 +36,10 @@ struct control {
 };
 
 static struct control *control;
-static char *range = (char *)0x100000001000;
-static char *const elsewhere = (char *)0x200000001000;
+static char *range = (char *)0x100000010000;
+static char *const elsewhere = (char *)0x200000010000;
 static const char *alias; /* the file of a shared range, at a place that nobody writes to */
-static int shared, threads, own_memory;
+static int shared, threads, own_memory, sees_all;
 static atomic_int ending;
 
 static void fail(const char *what)
@@ -86,7 +87,9 @@ static void move(char *from, char *to, int count)
 		fail("mremap");
 }
 
-/* look copies pages whatever their protection. */
+/* look copies pages whatever their protection, unless the kernel was started with
+ * proc_mem.force_override: sees_all is 0 then.
+ */
 static void look(char *to, int page, int count, int moved)
 {
 	char *at = (moved ? elsewhere : range) + page * PAGE;
@@ -133,6 +136,8 @@ static void denied_epoch(int page, int count, uint32_t *random)
 	char before[GROUP * PAGE], after[GROUP * PAGE];
 	/* What is mapped anew in private memory is empty: it would lose the bytes. */
 	int kind = next(random) % (shared ? KINDS : MOVED + 1);
+	if (kind == NO_ACCESS && !shared && !sees_all)
+		kind = READ_ONLY;
 	deny(kind, page, count);
 	look(before, page, count, kind == MOVED);
 	for (int i = page; i < page + count; i++)
@@ -194,8 +199,10 @@ int main(int argc, char **argv)
 	threads = atoi(argv[2]);
 	control = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
 	own_memory = open("/proc/self/mem", O_RDONLY);
-	if (control == MAP_FAILED || own_memory < 0)
+	char byte, *hidden = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (control == MAP_FAILED || hidden == MAP_FAILED || own_memory < 0)
 		fail("start");
+	sees_all = pread(own_memory, &byte, 1, (off_t)hidden) == 1;
 	if (shared) {
 		alias = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_SHARED, 4, 0);
 		if (alias == MAP_FAILED)
