@@ -27,7 +27,8 @@ func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
 		t.Fatal(err)
 	}
 	target := testtarget.Start(t)
-	base := target.Address("map rw- %d", (size+4095)/4096)
+	page := machcompat.HostPageSize()
+	base := target.Address("map rw- %d", (uint64(size)+page-1)/page)
 	what, err := readSource(streams{in: strings.NewReader("")}, path)
 	if err != nil {
 		t.Fatal(err)
@@ -75,18 +76,20 @@ func TestInterruptBetweenChunksSaysWhatWasWritten(t *testing.T) {
 func TestGapBehindSeveralChunksIsFoundBeforeTheFirst(t *testing.T) {
 	const size = 2 * chunkSize
 	j, target := newJob(t, size)
-	target.Do("unmap %#x 4096", j.address+size-4096)
+	page := machcompat.HostPageSize()
+	last := j.address + size - page
+	target.Do("unmap %#x %d", last, page)
 	err := j.write()
 	e, ok := errors.AsType[*machcompat.Error](err)
-	if !ok || e.Code != machcompat.KERN_INVALID_ADDRESS || e.Partial || e.Fault != j.address+size-4096 {
-		t.Fatalf("the error is %v; want KERN_INVALID_ADDRESS at %#x with nothing written", err, j.address+size-4096)
+	if !ok || e.Code != machcompat.KERN_INVALID_ADDRESS || e.Partial || e.Fault != last {
+		t.Fatalf("the error is %v; want KERN_INVALID_ADDRESS at %#x with nothing written", err, last)
 	}
 }
 
 // Our own mapping of a file that has become shorter must not end this program
 // with SIGBUS, and must not be blamed on the process.
 func TestFileThatBecomesShorterWhileItIsWritten(t *testing.T) {
-	for _, size := range []int64{8192, 2 * chunkSize} {
+	for _, size := range []int64{2 * int64(machcompat.HostPageSize()), 2 * chunkSize} {
 		j, _ := newJob(t, size)
 		if err := os.Truncate(j.file, size/2); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 // statuses are the exit statuses of the contract.
@@ -24,7 +26,8 @@ type randomLines struct {
 // memory at address, and a file that may be written from.
 func newRandomLines(seed uint64, pid int, name string, address uint64, file string) *randomLines {
 	p, at := strconv.Itoa(pid), fmt.Sprintf("%#x", address)
-	end := fmt.Sprintf("%#x", address+4090)
+	page := machcompat.HostPageSize()
+	end := fmt.Sprintf("%#x", address+page-6)
 	return &randomLines{
 		pid:    p,
 		random: rand.New(rand.NewPCG(seed, 0)),
@@ -46,9 +49,9 @@ func newRandomLines(seed uint64, pid int, name string, address uint64, file stri
 			{"copy", "-p", p, at, "16", at},
 			{"maps", "-p", p},
 			{"explain", "KERN_ABORTED"},
-			{"protect", "-p", p, at, "4096", "rw-"},
+			{"protect", "-p", p, at, fmt.Sprint(page), "rw-"},
 			{"protect", "-p", p, at, "1", "rwx"},
-			{"protect", "-p", p, at, "4096", "r--"},
+			{"protect", "-p", p, at, fmt.Sprint(page), "r--"},
 			{"suspend", "-p", p, "--for", "1us"},
 		},
 		phrases: [][]string{

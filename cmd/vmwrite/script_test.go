@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,8 @@ type withTargets struct{ m *testing.M }
 func (w withTargets) Run() int { return testtarget.Main(w.m) }
 
 // TestScript runs the scripts in testdata/script, one theme each. Beside the
-// commands of testscript they have:
+// commands of testscript they have, with the size of a page in $PAGE, and that of
+// one and of two in KiB in $KIB1 and $KIB2:
 //
 //	target LAYOUT       starts a target: $PID, and $S0, $S1, ... for the address of
 //	                    each part of the layout (see testtarget)
@@ -40,6 +42,10 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TARGET", program)
+			page := os.Getpagesize()
+			env.Setenv("PAGE", strconv.Itoa(page))
+			env.Setenv("KIB1", strconv.Itoa(page/1024))
+			env.Setenv("KIB2", strconv.Itoa(2*page/1024))
 			// Of 19 bytes and more, and no other run of these tests has it.
 			name := fmt.Sprintf("p%d-with-a-long-name", os.Getpid())
 			env.Setenv("NAME", name)
@@ -80,7 +86,7 @@ func useTarget(ts *testscript.TestScript, target *testtarget.Target, layout stri
 		ts.Setenv("S"+strconv.Itoa(i), fmt.Sprintf("%#x", base))
 		_, pages, _ := strings.Cut(part, ":")
 		n, _ := strconv.Atoi(pages)
-		base += uint64(n) * 4096
+		base += uint64(n) * machcompat.HostPageSize()
 	}
 	targets.Store(ts, target)
 	ts.Defer(func() { targets.Delete(ts) })

@@ -36,14 +36,14 @@ func TestReadAt(t *testing.T) {
 		want   machcompat.KernReturn
 		n      int
 	}{
-		{"all of a mapping", "rw-:2", 0, 8192, machcompat.KERN_SUCCESS, 8192},
+		{"all of a mapping", "rw-:2", 0, int(2 * pageSize), machcompat.KERN_SUCCESS, int(2 * pageSize)},
 		{"nothing, anywhere", "rw-:1", 1 << 40, 0, machcompat.KERN_SUCCESS, 0},
-		{"over several readable mappings", "rw-:1,r--:1,r-x:1", 100, 12000, machcompat.KERN_SUCCESS, 12000},
-		{"up to a gap", "rw-:1,gap:1,rw-:1", 4000, 200, machcompat.KERN_INVALID_ADDRESS, 96},
-		{"up to memory without read permission", "rw-:1,---:1", 4000, 200, machcompat.KERN_PROTECTION_FAILURE, 96},
+		{"over several readable mappings", "rw-:1,r--:1,r-x:1", 100, int(3*pageSize - 200), machcompat.KERN_SUCCESS, int(3*pageSize - 200)},
+		{"up to a gap", "rw-:1,gap:1,rw-:1", pageSize - 96, 200, machcompat.KERN_INVALID_ADDRESS, 96},
+		{"up to memory without read permission", "rw-:1,---:1", pageSize - 96, 200, machcompat.KERN_PROTECTION_FAILURE, 96},
 		{"memory that may only be written", "-w-:1", 0, 8, machcompat.KERN_PROTECTION_FAILURE, 0},
 		{"memory without any permission", "---:1", 0, 8, machcompat.KERN_PROTECTION_FAILURE, 0},
-		{"a gap", "rw-:1,gap:1", 4096, 8, machcompat.KERN_INVALID_ADDRESS, 0},
+		{"a gap", "rw-:1,gap:1", pageSize, 8, machcompat.KERN_INVALID_ADDRESS, 0},
 	}
 	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
 		target := testtarget.Start(t)
@@ -77,7 +77,7 @@ func TestWriteAtReturnsHowManyBytesArrived(t *testing.T) {
 	if n, err := task.WriteAt([]byte("four"), int64(base)); n != 4 || err != nil {
 		t.Errorf("WriteAt = %d, %v; want 4 and no error", n, err)
 	}
-	if n, err := task.WriteAt([]byte("four"), int64(base+4094)); n != 0 || machcompat.CodeOf(err) != machcompat.KERN_INVALID_ADDRESS {
+	if n, err := task.WriteAt([]byte("four"), int64(base+pageSize-2)); n != 0 || machcompat.CodeOf(err) != machcompat.KERN_INVALID_ADDRESS {
 		t.Errorf("WriteAt over the end = %d, %v; want 0 and KERN_INVALID_ADDRESS", n, err)
 	}
 	if n, err := task.WriteAt([]byte("x"), -1); n != 0 || machcompat.CodeOf(err) != machcompat.KERN_INVALID_ADDRESS {
@@ -89,7 +89,7 @@ func TestWriteAtReturnsHowManyBytesArrived(t *testing.T) {
 func TestWriteFromMemoryThatCannotBeFaultedIn(t *testing.T) {
 	testtarget.Need(t, "populate")
 	path := t.TempDir() + "/file"
-	if err := os.WriteFile(path, make([]byte, 8192), 0o600); err != nil {
+	if err := os.WriteFile(path, make([]byte, 2*pageSize), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.Open(path)
@@ -97,26 +97,26 @@ func TestWriteFromMemoryThatCannotBeFaultedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	source, err := unix.Mmap(int(file.Fd()), 0, 8192, unix.PROT_READ, unix.MAP_SHARED)
+	source, err := unix.Mmap(int(file.Fd()), 0, int(2*pageSize), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Munmap(source)
-	if err := os.Truncate(path, 4096); err != nil {
+	if err := os.Truncate(path, int64(pageSize)); err != nil {
 		t.Fatal(err)
 	}
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:2")
-	before := target.Bytes(base, 8192)
+	before := target.Bytes(base, int(2*pageSize))
 	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
 		task := taskFor(t, target.PID, options...)
-		for _, data := range [][]byte{source, source[4096:], source[5000:5001]} {
+		for _, data := range [][]byte{source, source[pageSize:], source[pageSize+900:][:1]} {
 			err := task.Write(base, data)
 			if machcompat.CodeOf(err) != machcompat.KERN_FAILURE || !errors.Is(err, unix.EFAULT) || !errors.Is(err, pwrite.ErrLocalFault) {
 				t.Errorf("Write of %d bytes = %v; want KERN_FAILURE and ErrLocalFault", len(data), err)
 			}
 		}
-		if !bytes.Equal(target.Bytes(base, 8192), before) {
+		if !bytes.Equal(target.Bytes(base, int(2*pageSize)), before) {
 			t.Error("some of it was written")
 		}
 	})
@@ -130,9 +130,9 @@ func TestCheckSaysWhatAWriteWould(t *testing.T) {
 		address, size uint64
 		want          machcompat.KernReturn
 	}{
-		{base, 4096, machcompat.KERN_SUCCESS},
-		{base, 4097, machcompat.KERN_PROTECTION_FAILURE},
-		{base + 8192, 1, machcompat.KERN_INVALID_ADDRESS},
+		{base, pageSize, machcompat.KERN_SUCCESS},
+		{base, pageSize + 1, machcompat.KERN_PROTECTION_FAILURE},
+		{base + 2*pageSize, 1, machcompat.KERN_INVALID_ADDRESS},
 		{0, 0, machcompat.KERN_SUCCESS},
 		{base, ^uint64(0), machcompat.KERN_INVALID_ADDRESS},
 	} {
@@ -192,7 +192,7 @@ func TestWriteFromManyGoroutines(t *testing.T) {
 		var group sync.WaitGroup
 		for w := range writers {
 			group.Go(func() {
-				at := base + uint64(w)*4096
+				at := base + uint64(w)*pageSize
 				for i := range n {
 					value := []byte{byte(w), byte(i), byte(i >> 8)}
 					err := task.Write(at, value)
@@ -200,7 +200,7 @@ func TestWriteFromManyGoroutines(t *testing.T) {
 						t.Errorf("writer %d: %v", w, err)
 						return
 					}
-					if code := machcompat.CodeOf(task.Write(base+16*4096, value)); code == machcompat.KERN_SUCCESS {
+					if code := machcompat.CodeOf(task.Write(base+16*pageSize, value)); code == machcompat.KERN_SUCCESS {
 						t.Error("a write to a read-only page succeeded")
 					}
 				}

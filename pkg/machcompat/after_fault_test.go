@@ -17,16 +17,17 @@ import (
 func TestWriteBySeveralThreadsThatEndsHalfWay(t *testing.T) {
 	testtarget.Need(t, "64-bit tests", "guard regions")
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
-	const size, hole, page = 24 << 20, 9<<20 + 4096*3, 4096
+	const size = 24 << 20
+	hole := 9<<20 + 3*pageSize
 	target := testtarget.Start(t)
-	base := target.Address("map rw- %d", size/page)
-	target.Do("guard %#x %d", base+hole, page)
+	base := target.Address("map rw- %d", size/pageSize)
+	target.Do("guard %#x %d", base+hole, pageSize)
 	// parts reads what is on both sides of the page.
 	reader := taskFor(t, target.PID)
 	parts := func() []byte {
 		p := make([]byte, size)
-		for _, part := range [][2]int{{0, hole}, {hole + page, size}} {
-			if _, err := reader.ReadAt(p[part[0]:part[1]], int64(base)+int64(part[0])); err != nil {
+		for _, part := range [][2]uint64{{0, hole}, {hole + pageSize, size}} {
+			if _, err := reader.ReadAt(p[part[0]:part[1]], int64(base+part[0])); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -52,7 +52,7 @@ func BenchmarkWriteBatch1024(b *testing.B) {
 func scattered(base uint64) []machcompat.Segment {
 	segments := make([]machcompat.Segment, 1024)
 	for i := range segments {
-		segments[i] = machcompat.Segment{Address: base + uint64(i)*4096, Data: make([]byte, 4)}
+		segments[i] = machcompat.Segment{Address: base + uint64(i)*pageSize, Data: make([]byte, 4)}
 	}
 	return segments
 }

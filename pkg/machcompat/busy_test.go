@@ -21,7 +21,7 @@ func TestProtectOfABusyProcessLeavesNoTraceInIt(t *testing.T) {
 		if i%2 == 0 {
 			prot = machcompat.VM_PROT_DEFAULT
 		}
-		if err := task.Protect(address, 4096, false, prot); err != nil {
+		if err := task.Protect(address, pageSize, false, prot); err != nil {
 			t.Fatalf("round %d: %v", i, err)
 		}
 		region, err := task.Region(address)

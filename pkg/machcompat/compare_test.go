@@ -19,12 +19,12 @@ import (
 // Each case works on three pages, rw-, r-x and r--, and a gap behind them. "old" is
 // what stands there, whatever that is.
 func TestCompareAndWrite(t *testing.T) {
-	const code, data, gap = 4096, 8192, 3 * 4096
+	code, data, gap := pageSize, 2*pageSize, 3*pageSize
 	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
 		target := testtarget.Start(t)
 		base := target.Address("layout rw-:1,r-x:1,r--:1,gap:1")
 		task := taskFor(t, target.PID, options...)
-		old := target.Bytes(base, 3*4096)
+		old := target.Bytes(base, int(3*pageSize))
 		at := func(offset, size uint64) []byte { return bytes.Clone(old[offset : offset+size]) }
 		flipped := func(offset uint64) []byte { return []byte{^old[offset]} }
 		for _, c := range []struct {
@@ -106,11 +106,11 @@ func TestCompareAndWrite(t *testing.T) {
 						t.Errorf("the mismatches are %s; want %s", got, want)
 					}
 				}
-				if got := target.Bytes(base, 3*4096); !bytes.Equal(got, want) {
+				if got := target.Bytes(base, int(3*pageSize)); !bytes.Equal(got, want) {
 					t.Errorf("the memory is not as wanted, from %d on", firstDifference(got, want))
 				}
 				for i, prot := range []machcompat.VMProt{3, 5, 1} {
-					if r, err := task.Region(base + uint64(i)*4096); err != nil || r.Protection != prot {
+					if r, err := task.Region(base + uint64(i)*pageSize); err != nil || r.Protection != prot {
 						t.Errorf("page %d is %v, %v; want %v", i, r.Protection, err, prot)
 					}
 				}

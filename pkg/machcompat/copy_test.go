@@ -16,29 +16,30 @@ import (
 // Copies inside a region of pages, one of which cannot be faulted in, though the map
 // allows everything. An error says of each byte whether it arrived.
 func TestCopySaysWhatArrived(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "4k pages")
-	const page, whole, none = 4096, 1 << 20, -1
+	testtarget.Need(t, "64-bit tests")
+	const whole, none = 1 << 20, -1
+	page := int(pageSize)
 	cases := []struct {
 		name                      string
 		source, size, destination int // in bytes from the beginning of the region
 		missing                   int // an offset in the page that lacks
 		fromThere                 bool
 	}{
-		{"nothing lacks, backward", 100, 3*whole + 100, 5000, none, false},
+		{"nothing lacks, backward", 100, 3*whole + 100, page + 900, none, false},
 		{"nothing lacks, backward by a byte", 100, 2*whole + 1, 101, none, false},
-		{"nothing lacks, forward", 5000, 3*whole + 100, 100, none, false},
+		{"nothing lacks, forward", page + 900, 3*whole + 100, 100, none, false},
 		{"nothing lacks, onto itself", 100, 2 * whole, 100, none, false},
 		{"backward, the end of the destination lacks", 100, 3 * whole, 100 + 2*page, 3*whole + page, false},
 		{"backward, all behind the source lacks", 0, 3 * whole, 2 * page, 3 * whole, true},
 		{"backward, the middle of the destination lacks, behind the source", 100, 3 * whole, 100 + 5*whole/2, 4*whole + 100, false},
 		{"backward, all from the middle of the destination on lacks", 0, 3 * whole, 5 * whole / 2, 4 * whole, true},
 		{"backward, the beginning of both lacks", 0, 3 * whole, 2 * page, 3 * page, false},
-		{"backward, the middle of both lacks", 100, 3 * whole, 5000, 3 * whole / 2, false},
-		{"backward, the end of both lacks", 100, 3 * whole, 5000, 3*whole - 2*page, false},
+		{"backward, the middle of both lacks", 100, 3 * whole, page + 900, 3 * whole / 2, false},
+		{"backward, the end of both lacks", 100, 3 * whole, page + 900, 3*whole - 2*page, false},
 		{"backward, one page, the end lacks", 100, page, 200, page, false},
 		{"forward, the beginning of the destination lacks", 3 * page, 3 * whole, 100, page, false},
 		{"forward, the middle of the destination lacks, before the source", 3 * whole, 4 * whole, 100, 3 * whole / 2, false},
-		{"forward, the middle of both lacks", 5000, 3 * whole, 100, 3 * whole / 2, false},
+		{"forward, the middle of both lacks", page + 900, 3 * whole, 100, 3 * whole / 2, false},
 		{"apart, the middle of the destination lacks", 0, 3 * whole, 4 * whole, 11 * whole / 2, false},
 		{"apart, the middle of the source lacks", 0, 3 * whole, 4 * whole, 3 * whole / 2, false},
 	}
@@ -153,20 +154,20 @@ func readRole(arguments []string) error {
 // The memory of a whole machine is not enough, and Go ends a program that asks for
 // more than there is.
 func TestReadOfMoreThanThereIsMemoryFor(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "4k pages")
-	const page, size = 4096, 8 << 40
+	testtarget.Need(t, "64-bit tests")
+	const size = uint64(8 << 40)
 	for _, prot := range []string{"r--", "rw-"} {
 		target := testtarget.Start(t)
-		answer := target.Try("map %s %d", prot, uint64(size/page))
+		answer := target.Try("map %s %d", prot, size/pageSize)
 		for range 100 { // the target's heap may lie there, at random
 			if !strings.HasPrefix(answer, "error") {
 				break
 			}
 			target = testtarget.Start(t)
-			answer = target.Try("map %s %d", prot, uint64(size/page))
+			answer = target.Try("map %s %d", prot, size/pageSize)
 		}
 		base := parseUint(t, strings.TrimPrefix(answer, "ok "))
-		reader := startRole(t, "read", target.PID, base, uint64(size))
+		reader := startRole(t, "read", target.PID, base, size)
 		reader.Stdin.Close()
 		line, err := reader.ReadLine()
 		if want := "0 KERN_RESOURCE_SHORTAGE KERN_INVALID_ARGUMENT"; err != nil || line != want {
@@ -176,7 +177,7 @@ func TestReadOfMoreThanThereIsMemoryFor(t *testing.T) {
 	// What there is memory for is not too much.
 	const large = 32 << 20
 	target := testtarget.Start(t)
-	base := target.Address("map r-- %d", large/page)
+	base := target.Address("map r-- %d", large/pageSize)
 	if data, err := taskFor(t, target.PID).Read(base, large); err != nil || !bytes.Equal(data, make([]byte, large)) {
 		t.Errorf("Read of 32 MiB = %d bytes, %v", len(data), err)
 	}

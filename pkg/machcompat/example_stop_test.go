@@ -62,7 +62,7 @@ func ExampleTask_Stopped() {
 		for _, thread := range threads {
 			fmt.Printf("thread %d stands at %#x\n", thread.TID, thread.PC)
 		}
-		address, err := s.Allocate(0, 4096, machcompat.VM_FLAGS_ANYWHERE)
+		address, err := s.Allocate(0, machcompat.HostPageSize(), machcompat.VM_FLAGS_ANYWHERE)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func TestConformanceMatrixOfTheFamily(t *testing.T) {
 		counts := map[string]int{}
 		for _, c := range cases {
 			address, size := machcompat.MachVMAddress(matrixAddress(t, c.Start, base)), uint64(c.Size)
-			before := target.Bytes(base, 16384)
+			before := target.Bytes(base, int(4*pageSize))
 			var code machcompat.KernReturn
 			switch c.Call {
 			case "mach_vm_read":
@@ -58,7 +58,7 @@ func TestConformanceMatrixOfTheFamily(t *testing.T) {
 			if code.String() != c.Expect {
 				t.Errorf("%s %s+%d = %s; want %s", c.Call, c.Start, c.Size, code.String(), c.Expect)
 			}
-			if !bytes.Equal(target.Bytes(base, 16384), before) {
+			if !bytes.Equal(target.Bytes(base, int(4*pageSize)), before) {
 				t.Errorf("%s %s+%d: the region does not hold what it must", c.Call, c.Start, c.Size)
 			}
 		}
@@ -72,7 +72,7 @@ func permsAt(t *testing.T, task *machcompat.Task, address uint64, pages int) str
 	t.Helper()
 	var perms []string
 	for i := range pages {
-		at := address + uint64(i)*4096
+		at := address + uint64(i)*pageSize
 		region, err := task.Region(at)
 		if err != nil || region.Start > at {
 			perms = append(perms, "gap")
@@ -95,21 +95,21 @@ func TestProtect(t *testing.T) {
 		want    machcompat.KernReturn
 		perms   string
 	}{
-		{"read-only memory becomes writable", "r--:1", 0, 4096, false, rw, machcompat.KERN_SUCCESS, "rw-"},
-		{"writable memory becomes executable", "rw-:1", 0, 4096, false, rx, machcompat.KERN_SUCCESS, "r-x"},
-		{"memory becomes inaccessible", "rw-:1", 0, 4096, false, machcompat.VM_PROT_NONE, machcompat.KERN_SUCCESS, "---"},
-		{"one byte means its page", "r--:3", 4100, 1, false, rw, machcompat.KERN_SUCCESS, "r--,rw-,r--"},
-		{"two bytes over an edge mean two pages", "r--:3", 4095, 2, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-,r--"},
-		{"several mappings", "r--:1,r-x:1,---:1", 0, 12288, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-,rw-"},
-		{"what holds already", "rw-:2", 0, 8192, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-"},
+		{"read-only memory becomes writable", "r--:1", 0, pageSize, false, rw, machcompat.KERN_SUCCESS, "rw-"},
+		{"writable memory becomes executable", "rw-:1", 0, pageSize, false, rx, machcompat.KERN_SUCCESS, "r-x"},
+		{"memory becomes inaccessible", "rw-:1", 0, pageSize, false, machcompat.VM_PROT_NONE, machcompat.KERN_SUCCESS, "---"},
+		{"one byte means its page", "r--:3", pageSize + 4, 1, false, rw, machcompat.KERN_SUCCESS, "r--,rw-,r--"},
+		{"two bytes over an edge mean two pages", "r--:3", pageSize - 1, 2, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-,r--"},
+		{"several mappings", "r--:1,r-x:1,---:1", 0, 3 * pageSize, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-,rw-"},
+		{"what holds already", "rw-:2", 0, 2 * pageSize, false, rw, machcompat.KERN_SUCCESS, "rw-,rw-"},
 		{"nothing", "r--:1", 0, 0, false, rw, machcompat.KERN_SUCCESS, "r--"},
-		{"VM_PROT_COPY of private memory", "r-x:1", 0, 4096, false, rw | machcompat.VM_PROT_COPY, machcompat.KERN_SUCCESS, "rw-"},
-		{"a hole behind: nothing changes", "r--:1,gap:1", 0, 8192, false, rw, machcompat.KERN_INVALID_ADDRESS, "r--,gap"},
-		{"a hole in the middle: nothing changes", "r--:1,gap:1,r--:1", 0, 12288, false, rw, machcompat.KERN_INVALID_ADDRESS, "r--,gap,r--"},
-		{"other bits", "r--:1", 0, 4096, false, 0x20, machcompat.KERN_INVALID_ARGUMENT, "r--"},
+		{"VM_PROT_COPY of private memory", "r-x:1", 0, pageSize, false, rw | machcompat.VM_PROT_COPY, machcompat.KERN_SUCCESS, "rw-"},
+		{"a hole behind: nothing changes", "r--:1,gap:1", 0, 2 * pageSize, false, rw, machcompat.KERN_INVALID_ADDRESS, "r--,gap"},
+		{"a hole in the middle: nothing changes", "r--:1,gap:1,r--:1", 0, 3 * pageSize, false, rw, machcompat.KERN_INVALID_ADDRESS, "r--,gap,r--"},
+		{"other bits", "r--:1", 0, pageSize, false, 0x20, machcompat.KERN_INVALID_ARGUMENT, "r--"},
 		{"a range that wraps", "r--:1", 0, ^uint64(0), false, rw, machcompat.KERN_INVALID_ARGUMENT, "r--"},
-		{"a maximum that is none", "r--:1", 0, 4096, true, rw, machcompat.KERN_NOT_SUPPORTED, "r--"},
-		{"the maximum that holds", "r--:1", 0, 4096, true, machcompat.VM_PROT_ALL, machcompat.KERN_SUCCESS, "r--"},
+		{"a maximum that is none", "r--:1", 0, pageSize, true, rw, machcompat.KERN_NOT_SUPPORTED, "r--"},
+		{"the maximum that holds", "r--:1", 0, pageSize, true, machcompat.VM_PROT_ALL, machcompat.KERN_SUCCESS, "r--"},
 	}
 	eachWordSize(t, func(t *testing.T, target *testtarget.Target, _ string) {
 		target.Do("threads 5")
@@ -145,11 +145,11 @@ func TestProtectOfFilesAndSealedMemory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 
 	shared := target.Address("readonlyfile %s", path)
-	e := wantError(t, task.Protect(shared, 4096, false, rw), machcompat.KERN_PROTECTION_FAILURE)
+	e := wantError(t, task.Protect(shared, pageSize, false, rw), machcompat.KERN_PROTECTION_FAILURE)
 	if !strings.Contains(e.Error(), "r-x at most") {
 		t.Errorf("the message is %q", e)
 	}
-	wantError(t, task.Protect(shared, 4096, false, rw|machcompat.VM_PROT_COPY), machcompat.KERN_NOT_SUPPORTED)
+	wantError(t, task.Protect(shared, pageSize, false, rw|machcompat.VM_PROT_COPY), machcompat.KERN_NOT_SUPPORTED)
 	if region, err := task.Region(shared); err != nil || region.MaxProtection != machcompat.VM_PROT_READ|machcompat.VM_PROT_EXECUTE || region.Inheritance != machcompat.VM_INHERIT_SHARE {
 		t.Errorf("the region is %+v, %v", region, err)
 	}
@@ -157,15 +157,15 @@ func TestProtectOfFilesAndSealedMemory(t *testing.T) {
 	// The second page is sealed: the first must be as it was.
 	sealed := target.Address("layout r--:1,rw-:1,r--:1")
 	testtarget.Need(t, "mseal")
-	target.Do("seal %#x 4096", sealed+4096)
-	e = wantError(t, task.Protect(sealed, 12288, false, machcompat.VM_PROT_NONE), machcompat.KERN_PROTECTION_FAILURE)
-	if e.Fault != sealed+4096 || !errors.Is(e, unix.EPERM) {
-		t.Errorf("the error is %v; want EPERM at %#x", e, sealed+4096)
+	target.Do("seal %#x %d", sealed+pageSize, pageSize)
+	e = wantError(t, task.Protect(sealed, 3*pageSize, false, machcompat.VM_PROT_NONE), machcompat.KERN_PROTECTION_FAILURE)
+	if e.Fault != sealed+pageSize || !errors.Is(e, unix.EPERM) {
+		t.Errorf("the error is %v; want EPERM at %#x", e, sealed+pageSize)
 	}
 	if got := permsAt(t, task, sealed, 3); got != "r--,rw-,r--" {
 		t.Errorf("the pages are %s; want them as they were", got)
 	}
-	wantError(t, task.Deallocate(sealed, 12288), machcompat.KERN_PROTECTION_FAILURE)
+	wantError(t, task.Deallocate(sealed, 3*pageSize), machcompat.KERN_PROTECTION_FAILURE)
 	mustHold(t, target, sealed)
 }
 
@@ -182,47 +182,47 @@ func TestAllocateAndDeallocate(t *testing.T) {
 	task := taskFor(t, target.PID)
 	used := target.Address("layout rw-:1,gap:2,rw-:1")
 
-	got, err := task.Allocate(used+4096, 4097, machcompat.VM_FLAGS_FIXED)
-	if err != nil || got != used+4096 {
-		t.Fatalf("Allocate into a gap = %#x, %v; want %#x", got, err, used+4096)
+	got, err := task.Allocate(used+pageSize, pageSize+1, machcompat.VM_FLAGS_FIXED)
+	if err != nil || got != used+pageSize {
+		t.Fatalf("Allocate into a gap = %#x, %v; want %#x", got, err, used+pageSize)
 	}
-	if data := target.Bytes(got, 8192); !bytes.Equal(data, make([]byte, 8192)) {
+	if data := target.Bytes(got, int(2*pageSize)); !bytes.Equal(data, make([]byte, 2*pageSize)) {
 		t.Error("new memory is not zero")
 	}
 	if err := task.Write(got, []byte("room")); err != nil {
 		t.Error(err)
 	}
-	_, err = task.Allocate(used, 4096, machcompat.VM_FLAGS_FIXED)
+	_, err = task.Allocate(used, pageSize, machcompat.VM_FLAGS_FIXED)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
 	mustHold(t, target, used)
-	if got, err := task.Allocate(used, 4096, machcompat.VM_FLAGS_FIXED|machcompat.VM_FLAGS_OVERWRITE); err != nil || got != used || target.Bytes(used, 1)[0] != 0 {
+	if got, err := task.Allocate(used, pageSize, machcompat.VM_FLAGS_FIXED|machcompat.VM_FLAGS_OVERWRITE); err != nil || got != used || target.Bytes(used, 1)[0] != 0 {
 		t.Errorf("Allocate over what is there = %#x, %v", got, err)
 	}
-	anywhere, err := task.Allocate(0, 3*4096, machcompat.VM_FLAGS_ANYWHERE)
+	anywhere, err := task.Allocate(0, 3*pageSize, machcompat.VM_FLAGS_ANYWHERE)
 	if err != nil || permsAt(t, task, anywhere, 3) != "rw-,rw-,rw-" {
 		t.Errorf("Allocate anywhere = %#x, %v", anywhere, err)
 	}
 	if got, err := task.Allocate(5, 0, machcompat.VM_FLAGS_FIXED); got != 0 || err != nil {
 		t.Errorf("Allocate nothing = %#x, %v", got, err)
 	}
-	_, err = task.Allocate(^uint64(0), 4096, machcompat.VM_FLAGS_FIXED)
+	_, err = task.Allocate(^uint64(0), pageSize, machcompat.VM_FLAGS_FIXED)
 	wantError(t, err, machcompat.KERN_INVALID_ARGUMENT)
 	_, err = task.Allocate(0, 1<<62, machcompat.VM_FLAGS_ANYWHERE)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
-	_, err = task.Allocate(0, 4096, 0x100000)
+	_, err = task.Allocate(0, pageSize, 0x100000)
 	wantError(t, err, machcompat.KERN_INVALID_ARGUMENT)
 
-	if err := task.Deallocate(used+10, 3*4096); err != nil {
+	if err := task.Deallocate(used+10, 3*pageSize); err != nil {
 		t.Error(err)
 	}
 	if got := permsAt(t, task, used, 4); got != "gap,gap,gap,gap" {
 		t.Errorf("the pages are %s; want them gone", got)
 	}
-	if err := task.Deallocate(used, 4096); err != nil {
+	if err := task.Deallocate(used, pageSize); err != nil {
 		t.Errorf("Deallocate of a gap = %v; want success", err)
 	}
 	wantError(t, task.Deallocate(used, ^uint64(0)), machcompat.KERN_INVALID_ARGUMENT)
-	if err := task.Deallocate(anywhere, 3*4096); err != nil {
+	if err := task.Deallocate(anywhere, 3*pageSize); err != nil {
 		t.Error(err)
 	}
 	mustLive(t, target)
@@ -291,7 +291,7 @@ func TestCopyOfOverlappingRanges(t *testing.T) {
 	target := testtarget.Start(t)
 	task := taskFor(t, target.PID)
 	const size = 5 << 20
-	base := target.Address("map rw- %d", 2*size/4096)
+	base := target.Address("map rw- %d", 2*size/pageSize)
 	data := make([]byte, 2*size)
 	for i := range data {
 		data[i] = byte(i * 7 >> 3)
@@ -314,7 +314,7 @@ func TestCopyOfOverlappingRanges(t *testing.T) {
 	for _, c := range []struct {
 		from, to uint64
 		want     machcompat.KernReturn
-	}{{layout, layout + 8192, machcompat.KERN_PROTECTION_FAILURE}, {layout + 4096, layout, machcompat.KERN_SUCCESS}, {layout + 8192, layout + 4096, machcompat.KERN_PROTECTION_FAILURE}} {
+	}{{layout, layout + 2*pageSize, machcompat.KERN_PROTECTION_FAILURE}, {layout + pageSize, layout, machcompat.KERN_SUCCESS}, {layout + 2*pageSize, layout + pageSize, machcompat.KERN_PROTECTION_FAILURE}} {
 		if err := task.Copy(c.from, 100, c.to); machcompat.CodeOf(err) != c.want {
 			t.Errorf("copy = %v; want %s", err, c.want.String())
 		}
@@ -353,7 +353,7 @@ func TestSuspendCounts(t *testing.T) {
 		if err := task.Write(base, []byte("held")); err != nil {
 			t.Error(err)
 		}
-		if err := task.Protect(base+4096, 1, false, machcompat.VM_PROT_DEFAULT); err != nil {
+		if err := task.Protect(base+pageSize, 1, false, machcompat.VM_PROT_DEFAULT); err != nil {
 			t.Error(err)
 		}
 		other := taskFor(t, target.PID, machcompat.WithStop(machcompat.StopAlways), machcompat.WithStopTimeout(1))
@@ -370,7 +370,7 @@ func TestSuspendCounts(t *testing.T) {
 		if isTraced(t, target.PID) {
 			t.Error("the task is traced though no Suspend is left")
 		}
-		if err := task.Protect(base+4096, 1, false, machcompat.VM_PROT_READ); err != nil {
+		if err := task.Protect(base+pageSize, 1, false, machcompat.VM_PROT_READ); err != nil {
 			t.Error(err)
 		}
 		mustLive(t, target)
@@ -386,8 +386,8 @@ func TestWithWritable(t *testing.T) {
 	target := testtarget.Start(t)
 	task := taskFor(t, target.PID)
 	base := target.Address("layout r-x:1,r--:1,rw-:1,gap:1")
-	err := task.WithWritable(base+4000, 5000, func() error { return task.Write(base+4000, bytes.Repeat([]byte{0xCC}, 5000)) })
-	if err != nil || permsAt(t, task, base, 3) != "r-x,r--,rw-" || target.Bytes(base+4000, 1)[0] != 0xCC {
+	err := task.WithWritable(base+pageSize-96, pageSize+900, func() error { return task.Write(base+pageSize-96, bytes.Repeat([]byte{0xCC}, int(pageSize+900))) })
+	if err != nil || permsAt(t, task, base, 3) != "r-x,r--,rw-" || target.Bytes(base+pageSize-96, 1)[0] != 0xCC {
 		t.Errorf("WithWritable = %v, the pages are %s", err, permsAt(t, task, base, 3))
 	}
 	failed := errors.New("failed")
@@ -401,5 +401,5 @@ func TestWithWritable(t *testing.T) {
 	if got := permsAt(t, task, base, 3); got != "r-x,r--,rw-" {
 		t.Errorf("after a panic the pages are %s; want them as they were", got)
 	}
-	wantError(t, task.WithWritable(base, 4*4096, func() error { t.Error("it ran"); return nil }), machcompat.KERN_INVALID_ADDRESS)
+	wantError(t, task.WithWritable(base, 4*pageSize, func() error { t.Error("it ran"); return nil }), machcompat.KERN_INVALID_ADDRESS)
 }

@@ -51,7 +51,7 @@ func TestCodeIsWrittenThroughMemForTheCache(t *testing.T) {
 		want    Backend
 	}{
 		{"code", base, nil, ProcMem},
-		{"data", base + 4096, nil, ProcessVM},
+		{"data", base + HostPageSize(), nil, ProcessVM},
 		{"code, where the caller insists", base, []Option{WithBackend(ProcessVM)}, ProcessVM},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -110,10 +110,10 @@ func TestProbeOfTheKernelsProtection(t *testing.T) {
 func TestHalfOfAnAtomicWriteIsPutBack(t *testing.T) {
 	target := testtarget.Start(t)
 	base := target.Address("layout rw-:1,r--:1")
-	before := target.Bytes(base, 8192)
+	before := target.Bytes(base, int(2*HostPageSize()))
 	for _, segments := range [][]pwrite.Segment{
-		{{Address: base + 10, Data: []byte("first")}, {Address: base + 12, Data: []byte("overlap")}, {Address: base + 4000, Data: make([]byte, 200)}},
-		{{Address: base + 10, Data: []byte("first")}, {Address: base + 4096, Data: []byte("no")}, {Address: base + 20, Data: []byte("never")}},
+		{{Address: base + 10, Data: []byte("first")}, {Address: base + 12, Data: []byte("overlap")}, {Address: base + HostPageSize() - 96, Data: make([]byte, 200)}},
+		{{Address: base + 10, Data: []byte("first")}, {Address: base + HostPageSize(), Data: []byte("no")}, {Address: base + 20, Data: []byte("never")}},
 	} {
 		task, err := TaskForPID(target.PID, Atomic())
 		if err != nil {
@@ -126,10 +126,10 @@ func TestHalfOfAnAtomicWriteIsPutBack(t *testing.T) {
 		}
 		r := task.writeOrRestore(backend{vm: task.vm}, scope{stop: s}, segments)
 		s.leave()
-		if r.found.code != KERN_PROTECTION_FAILURE || r.found.address != base+4096 || r.place != (pwrite.Position{}) {
-			t.Errorf("the result is %+v; want KERN_PROTECTION_FAILURE at %#x and nothing written", r, base+4096)
+		if r.found.code != KERN_PROTECTION_FAILURE || r.found.address != base+HostPageSize() || r.place != (pwrite.Position{}) {
+			t.Errorf("the result is %+v; want KERN_PROTECTION_FAILURE at %#x and nothing written", r, base+HostPageSize())
 		}
-		if string(target.Bytes(base, 8192)) != string(before) {
+		if string(target.Bytes(base, int(2*HostPageSize()))) != string(before) {
 			t.Error("the memory is not as it was")
 		}
 	}

@@ -69,19 +69,19 @@ var heldCalls = []struct {
 		_, err := task.ReadAt(make([]byte, 8), newcomerPages)
 		return err
 	}},
-	{"Read", func(task *machcompat.Task) error { _, err := task.Read(newcomerPages, 8192); return err }},
+	{"Read", func(task *machcompat.Task) error { _, err := task.Read(newcomerPages, 2*pageSize); return err }},
 	{"ReadOverwrite", func(task *machcompat.Task) error { return task.ReadOverwrite(newcomerPages, make([]byte, 8)) }},
 	{"Write nothing", func(task *machcompat.Task) error { return task.Write(newcomerPages, nil) }},
 	{"Write", func(task *machcompat.Task) error { return task.Write(newcomerPages, []byte("stray")) }},
 	{"Write over two pages", func(task *machcompat.Task) error {
-		return task.Write(newcomerPages, bytes.Repeat([]byte("stray"), 1638))
+		return task.Write(newcomerPages, bytes.Repeat([]byte("stray"), int(2*pageSize/5)))
 	}},
 	{"WriteAt", func(task *machcompat.Task) error {
 		_, err := task.WriteAt([]byte("place"), newcomerPages+8)
 		return err
 	}},
 	{"WriteBatch", func(task *machcompat.Task) error {
-		return task.WriteBatch([]machcompat.Segment{{Address: newcomerPages + 16, Data: []byte("ba")}, {Address: newcomerPages + 4096, Data: []byte("tch")}})
+		return task.WriteBatch([]machcompat.Segment{{Address: newcomerPages + 16, Data: []byte("ba")}, {Address: newcomerPages + pageSize, Data: []byte("tch")}})
 	}},
 	{"Copy", func(task *machcompat.Task) error { return task.Copy(newcomerPages, 4, newcomerPages+100) }},
 	{"Suspend", func(task *machcompat.Task) error {
@@ -92,22 +92,22 @@ var heldCalls = []struct {
 		return err
 	}},
 	{"WithWritable", func(task *machcompat.Task) error {
-		return task.WithWritable(newcomerPages+8192, 1, func() error { return task.Write(newcomerPages+8192, []byte("w")) })
+		return task.WithWritable(newcomerPages+2*pageSize, 1, func() error { return task.Write(newcomerPages+2*pageSize, []byte("w")) })
 	}},
 	{"Allocate", func(task *machcompat.Task) error {
-		_, err := task.Allocate(newcomerPages+1<<20, 4096, machcompat.VM_FLAGS_FIXED)
+		_, err := task.Allocate(newcomerPages+1<<20, pageSize, machcompat.VM_FLAGS_FIXED)
 		return err
 	}},
 	{"Protect", func(task *machcompat.Task) error {
-		return task.Protect(newcomerPages+4096, 1, false, machcompat.VM_PROT_READ)
+		return task.Protect(newcomerPages+pageSize, 1, false, machcompat.VM_PROT_READ)
 	}},
-	{"Deallocate", func(task *machcompat.Task) error { return task.Deallocate(newcomerPages+4096, 1) }},
+	{"Deallocate", func(task *machcompat.Task) error { return task.Deallocate(newcomerPages+pageSize, 1) }},
 }
 
 // The pid of a task means another address space, and the one that is held lives on
 // all the same, because somebody is in the middle of a read of it.
 func TestNoCallReachesAnotherAddressSpace(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "4k pages", "userfaultfd", "root")
+	testtarget.Need(t, "64-bit tests", "userfaultfd", "root")
 	for number, exchange := range exchanges {
 		for _, reader := range testtarget.Some([]string{"mem", "process_vm"}, 1, number) {
 			t.Run(exchange.name+", read by "+reader, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestNoCallReachesAnotherAddressSpace(t *testing.T) {
 
 // The process has ended, and the address space lives on as above.
 func TestNoCallReachesTheMemoryOfAnEndedProcess(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "4k pages", "userfaultfd")
+	testtarget.Need(t, "64-bit tests", "userfaultfd")
 	program := testtarget.BuildC(t, "testdata/newcomer.c")
 	for _, c := range []struct {
 		name         string
@@ -208,7 +208,7 @@ func TestAProcessLivesOnWithoutItsFirstThread(t *testing.T) {
 			if n, err := task.ReadAt(p, newcomerPages); n != 5 || err != nil || string(p) != "lives" {
 				t.Errorf("ReadAt = %d, %v, and read %q", n, err, p)
 			}
-			err := task.WithWritable(newcomerPages+8192, 1, func() error { return task.Write(newcomerPages+8192, []byte("l")) })
+			err := task.WithWritable(newcomerPages+2*pageSize, 1, func() error { return task.Write(newcomerPages+2*pageSize, []byte("l")) })
 			if err != nil {
 				t.Errorf("WithWritable = %v", err)
 			}
@@ -248,7 +248,7 @@ func use(t *testing.T, task *machcompat.Task) {
 	if _, err := task.ReadAt(make([]byte, 1), newcomerPages); err != nil {
 		t.Fatal(err)
 	}
-	if err := task.WithWritable(newcomerPages+8192, 1, func() error { return nil }); err != nil {
+	if err := task.WithWritable(newcomerPages+2*pageSize, 1, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -323,7 +323,7 @@ func newcomerState(t *testing.T, pid int) string {
 		t.Fatal(err)
 	}
 	defer memory.Close()
-	pages := make([]byte, 3*4096)
+	pages := make([]byte, 3*pageSize)
 	n, _ := memory.ReadAt(pages, newcomerPages)
 	return string(maps) + string(pages[:n])
 }

@@ -74,10 +74,10 @@ var anyCalls = []struct {
 		return task.WithWritable(address, 1, func() error { return nil })
 	}},
 	{"Allocate", func(task *machcompat.Task, address uint64) error {
-		_, err := task.Allocate(address+1<<30, 4096, machcompat.VM_FLAGS_FIXED)
+		_, err := task.Allocate(address+1<<30, pageSize, machcompat.VM_FLAGS_FIXED)
 		return err
 	}},
-	{"Deallocate", func(task *machcompat.Task, address uint64) error { return task.Deallocate(address+1<<30, 4096) }},
+	{"Deallocate", func(task *machcompat.Task, address uint64) error { return task.Deallocate(address+1<<30, pageSize) }},
 	{"Suspend and Resume", func(task *machcompat.Task, _ uint64) error {
 		if err := task.Suspend(); err != nil {
 			return err
@@ -155,7 +155,7 @@ func TestCallsWhileAWriteWaits(t *testing.T) {
 	written := target.goWrite(t, task)
 	for _, c := range anyCalls {
 		within(t, c.name+" to return", func() {
-			if err := c.call(task, target.base+3*4096); err != nil {
+			if err := c.call(task, target.base+3*pageSize); err != nil {
 				t.Errorf("%s = %v", c.name, err)
 			}
 		})

@@ -9,6 +9,9 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
+// pageSize is that of this machine, and so of every target.
+var pageSize = machcompat.HostPageSize()
+
 func TestMain(m *testing.M) {
 	if inSandbox() || inRole() {
 		return

@@ -39,7 +39,7 @@ func (m missingTarget) task(t *testing.T, options ...machcompat.Option) *machcom
 func (m missingTarget) goWrite(t *testing.T, task *machcompat.Task) (result <-chan error) {
 	t.Helper()
 	written := make(chan error, 1)
-	go func() { written <- task.Write(m.base, make([]byte, 4*4096)) }()
+	go func() { written <- task.Write(m.base, make([]byte, 4*pageSize)) }()
 	within(t, "a write that waits for a missing page", func() { m.say(t, "await") })
 	return written
 }

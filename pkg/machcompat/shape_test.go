@@ -15,7 +15,7 @@ func TestCallsInMachsShape(t *testing.T) {
 	target := testtarget.Start(t)
 	task := taskFor(t, target.PID)
 	base := target.Address("layout rw-:1,r--:1,gap:2")
-	at := machcompat.VMAddress(base)
+	at, page := machcompat.VMAddress(base), machcompat.VMAddress(pageSize)
 	want := func(name string, code, expected machcompat.KernReturn) {
 		t.Helper()
 		if code != expected {
@@ -33,7 +33,7 @@ func TestCallsInMachsShape(t *testing.T) {
 	if data != nil {
 		t.Errorf("VMRead returned %d bytes and an error", len(data))
 	}
-	n, code := machcompat.VMReadOverwrite(task, at+8190, make([]byte, 4))
+	n, code := machcompat.VMReadOverwrite(task, at+2*page-2, make([]byte, 4))
 	want("VMReadOverwrite over a gap", code, machcompat.KERN_INVALID_ADDRESS)
 	if n != 0 {
 		t.Errorf("VMReadOverwrite read %d bytes of a range with a gap", n)
@@ -42,15 +42,15 @@ func TestCallsInMachsShape(t *testing.T) {
 	if got := target.Bytes(base+100, 5); string(got) != "shape" {
 		t.Errorf("VMCopy copied %q", got)
 	}
-	want("VMProtect", machcompat.VMProtect(task, at+4096, 1, false, machcompat.VM_PROT_DEFAULT), machcompat.KERN_SUCCESS)
-	room := at + 8192
-	want("VMAllocate", machcompat.VMAllocate(task, &room, 8192, machcompat.VM_FLAGS_FIXED), machcompat.KERN_SUCCESS)
+	want("VMProtect", machcompat.VMProtect(task, at+page, 1, false, machcompat.VM_PROT_DEFAULT), machcompat.KERN_SUCCESS)
+	room := at + 2*page
+	want("VMAllocate", machcompat.VMAllocate(task, &room, 2*pageSize, machcompat.VM_FLAGS_FIXED), machcompat.KERN_SUCCESS)
 	kept := room
-	want("VMAllocate again", machcompat.VMAllocate(task, &room, 8192, machcompat.VM_FLAGS_FIXED), machcompat.KERN_NO_SPACE)
+	want("VMAllocate again", machcompat.VMAllocate(task, &room, 2*pageSize, machcompat.VM_FLAGS_FIXED), machcompat.KERN_NO_SPACE)
 	if room != kept || permsAt(t, task, base, 4) != "rw-,rw-,rw-,rw-" {
 		t.Errorf("the address is %#x, the pages are %s", room, permsAt(t, task, base, 4))
 	}
-	want("VMDeallocate", machcompat.VMDeallocate(task, room, 8192), machcompat.KERN_SUCCESS)
+	want("VMDeallocate", machcompat.VMDeallocate(task, room, 2*pageSize), machcompat.KERN_SUCCESS)
 	want("TaskSuspend", machcompat.TaskSuspend(task), machcompat.KERN_SUCCESS)
 	want("TaskResume", machcompat.TaskResume(task), machcompat.KERN_SUCCESS)
 	want("TaskResume again", machcompat.TaskResume(task), machcompat.KERN_FAILURE)
@@ -104,11 +104,11 @@ func TestCallsOnNothing(t *testing.T) {
 // A task that is this process makes the system calls itself, without a stop.
 func TestProtectAndAllocateInThisProcess(t *testing.T) {
 	task := taskFor(t, selfPID)
-	at, err := task.Allocate(0, 8192, machcompat.VM_FLAGS_ANYWHERE)
+	at, err := task.Allocate(0, 2*pageSize, machcompat.VM_FLAGS_ANYWHERE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := task.Protect(at, 4096, false, machcompat.VM_PROT_READ); err != nil {
+	if err := task.Protect(at, pageSize, false, machcompat.VM_PROT_READ); err != nil {
 		t.Error(err)
 	}
 	if got := permsAt(t, task, at, 2); got != "r--,rw-" {
@@ -118,7 +118,7 @@ func TestProtectAndAllocateInThisProcess(t *testing.T) {
 	if err := task.WithWritable(at, 1, func() error { return task.Write(at, []byte{1}) }); err != nil {
 		t.Error(err)
 	}
-	if err := task.Deallocate(at, 8192); err != nil {
+	if err := task.Deallocate(at, 2*pageSize); err != nil {
 		t.Error(err)
 	}
 	wantError(t, task.Write(at, []byte{1}), machcompat.KERN_INVALID_ADDRESS)
@@ -130,12 +130,12 @@ func TestCopyThatEndsHalfWay(t *testing.T) {
 	target := testtarget.Start(t)
 	task := taskFor(t, target.PID)
 	source := target.Address("layout rw-:2")
-	short := target.Address("file %s rw- 2 4096 private", filepath.Join(t.TempDir(), "short"))
-	e := wantError(t, task.Copy(source, 5000, short), machcompat.KERN_MEMORY_ERROR)
-	if e.Op != "vm_copy" || e.Size != 5000 || e.Written != 4096 || !e.Partial || e.Fault != short+4096 {
-		t.Errorf("the error is %+v; want 4096 of 5000 bytes and the fault at %#x", e, short+4096)
+	short := target.Address("file %s rw- 2 %d private", filepath.Join(t.TempDir(), "short"), pageSize)
+	e := wantError(t, task.Copy(source, pageSize+900, short), machcompat.KERN_MEMORY_ERROR)
+	if e.Op != "vm_copy" || e.Size != pageSize+900 || e.Written != pageSize || !e.Partial || e.Fault != short+pageSize {
+		t.Errorf("the error is %+v; want a page of %d bytes and the fault at %#x", e, pageSize+900, short+pageSize)
 	}
-	e = wantError(t, task.Copy(short+4000, 200, source), machcompat.KERN_MEMORY_ERROR)
+	e = wantError(t, task.Copy(short+pageSize-96, 200, source), machcompat.KERN_MEMORY_ERROR)
 	if e.Op != "vm_copy" || e.Written != 0 || e.Partial {
 		t.Errorf("the error is %+v; want nothing written", e)
 	}

@@ -54,8 +54,7 @@ func wantOwnFault(t *testing.T, call string, err error) {
 // What is to be written lies in memory of ours that cannot be faulted in: nothing
 // arrives.
 func TestWriteOfBytesThatCannotBeRead(t *testing.T) {
-	testtarget.Need(t, "4k pages")
-	const page = 4096
+	page := int(pageSize)
 	for _, c := range []struct {
 		name        string
 		size, there int // in bytes
@@ -104,8 +103,7 @@ func TestWriteOfBytesThatCannotBeRead(t *testing.T) {
 
 // What is read goes to memory of ours that can't take it.
 func TestReadIntoMemoryThatCannotBeWritten(t *testing.T) {
-	testtarget.Need(t, "4k pages")
-	const page = 4096
+	page := int(pageSize)
 	readOnly, err := unix.Mmap(-1, 0, 2*page, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func BenchmarkStandstill(b *testing.B) {
 			call    func(task *machcompat.Task, address uint64, i int) error
 		}{
 			{"vm_protect", nil, func(task *machcompat.Task, address uint64, i int) error {
-				return task.Protect(address, 4096, false, machcompat.VM_PROT_READ|machcompat.VMProt(i%2)*machcompat.VM_PROT_WRITE)
+				return task.Protect(address, pageSize, false, machcompat.VM_PROT_READ|machcompat.VMProt(i%2)*machcompat.VM_PROT_WRITE)
 			}},
 			{"vm_write/procmem", []machcompat.Option{machcompat.WithBackend(machcompat.ProcMem)}, func(task *machcompat.Task, address uint64, _ int) error {
 				return task.Write(address, []byte("8 bytes."))

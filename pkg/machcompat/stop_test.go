@@ -67,12 +67,12 @@ func TestStopped(t *testing.T) {
 		},
 		"memory is allocated, written, protected and unmapped in it": func(t *testing.T, task *machcompat.Task) error {
 			return stop(task, func(s *machcompat.Stopped) error {
-				page, err := s.Allocate(0, 4096, machcompat.VM_FLAGS_ANYWHERE)
+				page, err := s.Allocate(0, pageSize, machcompat.VM_FLAGS_ANYWHERE)
 				if err != nil {
 					return err
 				}
 				found := make([]byte, 5)
-				if err := errors.Join(s.Write(page, []byte("bytes")), s.Protect(page, 4096, false, machcompat.VM_PROT_READ),
+				if err := errors.Join(s.Write(page, []byte("bytes")), s.Protect(page, pageSize, false, machcompat.VM_PROT_READ),
 					s.Read(page, found)); err != nil || string(found) != "bytes" {
 					t.Errorf("%q is there, %v", found, err)
 				}
@@ -80,7 +80,7 @@ func TestStopped(t *testing.T) {
 					t.Errorf("Write = %v; want KERN_PROTECTION_FAILURE", err)
 				}
 				standsStill(t, task)
-				return s.Deallocate(page, 4096)
+				return s.Deallocate(page, pageSize)
 			})
 		},
 		"calls of the task share it": func(t *testing.T, _ *machcompat.Task) error {
@@ -194,13 +194,13 @@ func TestStoppedByCaller(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := task.StoppedByCaller(context.Background(), func(s *machcompat.Stopped) error {
-				page, err := s.Allocate(0, 4096, machcompat.VM_FLAGS_ANYWHERE)
+				page, err := s.Allocate(0, pageSize, machcompat.VM_FLAGS_ANYWHERE)
 				if err != nil {
 					return err
 				}
 				return errors.Join(
 					s.Write(page, []byte("bytes")),
-					s.Deallocate(page, 4096),
+					s.Deallocate(page, pageSize),
 					s.CompareAndWrite([]machcompat.Change{{Address: code, Old: was, New: []byte{0xcc}, Unprotect: true}}),
 					s.CompareAndWrite([]machcompat.Change{{Address: code, Old: []byte{0xcc}, New: was, Unprotect: true}}))
 			}); err != nil {
@@ -328,7 +328,7 @@ func TestUseOfAStoppedAfterItsEnd(t *testing.T) {
 		}
 		for _, want := range []machcompat.KernReturn{machcompat.KERN_ABORTED, machcompat.KERN_INVALID_ARGUMENT} {
 			_, threadsErr := kept.Threads()
-			_, allocateErr := kept.Allocate(0, 4096, machcompat.VM_FLAGS_ANYWHERE)
+			_, allocateErr := kept.Allocate(0, pageSize, machcompat.VM_FLAGS_ANYWHERE)
 			for i, err := range []error{
 				kept.Write(counter, make([]byte, 8)), kept.Read(counter, make([]byte, 8)), threadsErr, allocateErr,
 				kept.CompareAndWrite([]machcompat.Change{{Address: counter, New: make([]byte, 8)}}),

@@ -230,15 +230,15 @@ func TestAStopWithoutTime(t *testing.T) {
 			target := testtarget.Start(t)
 			target.Do("threads 2")
 			base := target.Address("layout rw-:2")
-			before := target.Bytes(base, 8192)
+			before := target.Bytes(base, int(2*pageSize))
 			task := taskFor(t, target.PID, option, machcompat.WithStopTimeout(timeout))
-			data := bytes.Repeat([]byte("w"), 8192)
+			data := bytes.Repeat([]byte("w"), int(2*pageSize))
 			want := data
 			if err := task.Write(base, data); err != nil {
 				wantError(t, err, machcompat.KERN_FAILURE)
 				want = before
 			}
-			if !bytes.Equal(target.Bytes(base, 8192), want) {
+			if !bytes.Equal(target.Bytes(base, int(2*pageSize)), want) {
 				t.Errorf("with %v the memory is not what the write says", timeout)
 			}
 			mustLive(t, target)
@@ -248,7 +248,8 @@ func TestAStopWithoutTime(t *testing.T) {
 
 // Ranges that are made writable at the same time, by page.
 func TestWithWritableOfRangesThatOverlap(t *testing.T) {
-	const layout, perms, size = "r--:1,r-x:1,rw-:1,r--:1", "r--,r-x,rw-,r--", 4 * 4096
+	const layout, perms = "r--:1,r-x:1,rw-:1,r--:1", "r--,r-x,rw-,r--"
+	size := int(4 * pageSize)
 	failed := errors.New("failed")
 	for _, c := range []struct {
 		name                  string
@@ -282,7 +283,7 @@ func TestWithWritableOfRangesThatOverlap(t *testing.T) {
 					one.err = r.(error)
 				}
 			}()
-			address, length := base+one.pages[0]*4096, one.pages[1]*4096
+			address, length := base+one.pages[0]*pageSize, one.pages[1]*pageSize
 			one.err = task.WithWritable(address, length, func() error {
 				close(one.begun)
 				<-one.mayEnd
@@ -327,7 +328,7 @@ func TestWithWritableOfRangesThatOverlap(t *testing.T) {
 					if one == second {
 						data = "2"
 					}
-					copy(want[one.pages[0]*4096:], bytes.Repeat([]byte(data), int(one.pages[1])*4096))
+					copy(want[one.pages[0]*pageSize:], bytes.Repeat([]byte(data), int(one.pages[1]*pageSize)))
 				}
 				if !bytes.Equal(target.Bytes(base, size), want) {
 					t.Error("a write is lost")

@@ -35,9 +35,9 @@ func TestTargetOfAnotherWordSize(t *testing.T) {
 				offset uint64
 				want   machcompat.KernReturn
 			}{
-				{"rw-:2", 4090, machcompat.KERN_SUCCESS},
-				{"rw-:1,r--:1", 4090, machcompat.KERN_PROTECTION_FAILURE},
-				{"rw-:1,gap:1", 4090, machcompat.KERN_INVALID_ADDRESS},
+				{"rw-:2", pageSize - 6, machcompat.KERN_SUCCESS},
+				{"rw-:1,r--:1", pageSize - 6, machcompat.KERN_PROTECTION_FAILURE},
+				{"rw-:1,gap:1", pageSize - 6, machcompat.KERN_INVALID_ADDRESS},
 				{"---:1", 0, machcompat.KERN_PROTECTION_FAILURE},
 			} {
 				for _, options := range [][]machcompat.Option{nil, {machcompat.WithStop(machcompat.StopAlways)}, {machcompat.Atomic()}, {machcompat.WithBackend(machcompat.ProcMem)}} {
@@ -78,19 +78,19 @@ func TestAddressesBeyondTheWordOfA32BitTask(t *testing.T) {
 	target := testtarget.StartBinary(t, testtarget.Build(t, "386"))
 	task := taskFor(t, target.PID)
 	base := target.Address("layout rw-:1")
-	before := target.Bytes(base, 4096)
+	before := target.Bytes(base, int(pageSize))
 	beyond := base + 1<<32
 	for _, flags := range []int{machcompat.VM_FLAGS_FIXED, machcompat.VM_FLAGS_FIXED | machcompat.VM_FLAGS_OVERWRITE} {
-		_, err := task.Allocate(beyond, 4096, flags)
+		_, err := task.Allocate(beyond, pageSize, flags)
 		wantError(t, err, machcompat.KERN_INVALID_ADDRESS)
 	}
-	_, err := task.Allocate(0, 1<<32+4096, machcompat.VM_FLAGS_ANYWHERE)
+	_, err := task.Allocate(0, 1<<32+pageSize, machcompat.VM_FLAGS_ANYWHERE)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
-	_, err = task.Allocate(1<<32-4096, 4096, machcompat.VM_FLAGS_FIXED) // which the word holds, but the kernel keeps
+	_, err = task.Allocate(1<<32-pageSize, pageSize, machcompat.VM_FLAGS_FIXED) // which the word holds, but the kernel keeps
 	wantError(t, err, machcompat.KERN_INVALID_ADDRESS)
-	wantError(t, task.Deallocate(beyond, 4096), machcompat.KERN_INVALID_ARGUMENT)
-	wantError(t, task.Protect(beyond, 4096, false, machcompat.VM_PROT_NONE), machcompat.KERN_INVALID_ADDRESS)
-	if after := target.Bytes(base, 4096); string(after) != string(before) {
+	wantError(t, task.Deallocate(beyond, pageSize), machcompat.KERN_INVALID_ARGUMENT)
+	wantError(t, task.Protect(beyond, pageSize, false, machcompat.VM_PROT_NONE), machcompat.KERN_INVALID_ADDRESS)
+	if after := target.Bytes(base, int(pageSize)); string(after) != string(before) {
 		t.Error("the page that the cut address means was changed")
 	}
 	if got := permsAt(t, task, base, 1); got != "rw-" {

@@ -35,19 +35,19 @@ var oddMemory = []struct {
 	written uint64 // what arrives before the page that cannot be faulted in
 }{
 	{"a page beyond the end of a shared file", func(t *testing.T, target *testtarget.Target) uint64 {
-		return target.Address("file %s rw- 2 100 shared", filepath.Join(t.TempDir(), "short")) + 4096
+		return target.Address("file %s rw- 2 100 shared", filepath.Join(t.TempDir(), "short")) + pageSize
 	}, 8, machcompat.KERN_MEMORY_ERROR, "beyond the end of the file", 0},
 	{"a page beyond the end of a private file", func(t *testing.T, target *testtarget.Target) uint64 {
-		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + 4096
+		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + pageSize
 	}, 8, machcompat.KERN_MEMORY_ERROR, "beyond the end of the file", 0},
 	{"the last page of a file and the one beyond it", func(t *testing.T, target *testtarget.Target) uint64 {
-		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + 4000
+		return target.Address("file %s rw- 2 100 private", filepath.Join(t.TempDir(), "short")) + pageSize - 96
 	}, 200, machcompat.KERN_MEMORY_ERROR, "96 of 200 bytes were written", 96},
 	{"a guard region", func(t *testing.T, target *testtarget.Target) uint64 {
 		address := target.Address("map rw- 3")
 		testtarget.Need(t, "guard regions")
-		target.Do("guard %#x 4096", address+4096)
-		return address + 4096
+		target.Do("guard %#x %d", address+pageSize, pageSize)
+		return address + pageSize
 	}, 8, machcompat.KERN_MEMORY_ERROR, "guard region", 0},
 	{"secret memory", func(t *testing.T, target *testtarget.Target) uint64 {
 		testtarget.Need(t, "memfd_secret")
@@ -78,11 +78,12 @@ var oddMemory = []struct {
 	}, 8, machcompat.KERN_SUCCESS, "", 8},
 	{"a range over the 4 GiB boundary", func(t *testing.T, target *testtarget.Target) uint64 {
 		testtarget.Need(t, "64-bit tests")
-		if answer := target.Try("mapat 0xfffff000 rw- 2"); !strings.HasPrefix(answer, "ok") {
-			target.Do("unmap 0xfffff000 8192")
-			target.Do("mapat 0xfffff000 rw- 2")
+		at := 1<<32 - pageSize
+		if answer := target.Try("mapat %#x rw- 2", at); !strings.HasPrefix(answer, "ok") {
+			target.Do("unmap %#x %d", at, 2*pageSize)
+			target.Do("mapat %#x rw- 2", at)
 		}
-		return 0x100000000 - 4
+		return 1<<32 - 4
 	}, 8, machcompat.KERN_SUCCESS, "", 8},
 }
 
@@ -124,18 +125,18 @@ func TestAtomicWritePutsBackWhatItWrote(t *testing.T) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, append(options, machcompat.Atomic())...)
 		first := target.Address("layout rw-:2")
-		second := target.Address("file %s rw- 2 4096 private", filepath.Join(t.TempDir(), "short"))
-		before := target.Bytes(first, 8192)
+		second := target.Address("file %s rw- 2 %d private", filepath.Join(t.TempDir(), "short"), pageSize)
+		before := target.Bytes(first, int(2*pageSize))
 		err := task.WriteBatch([]machcompat.Segment{
 			{Address: first + 100, Data: []byte("one")},
-			{Address: second + 4090, Data: []byte("over the end")},
-			{Address: first + 5000, Data: []byte("three")},
+			{Address: second + pageSize - 6, Data: []byte("over the end")},
+			{Address: first + pageSize + 900, Data: []byte("three")},
 		})
 		e := wantError(t, err, machcompat.KERN_MEMORY_ERROR)
 		if e.Segment != 1 || e.Partial || e.Written != 0 {
 			t.Errorf("segment %d, partial %v, written %d; want segment 1 and nothing written", e.Segment, e.Partial, e.Written)
 		}
-		if !bytes.Equal(target.Bytes(first, 8192), before) || !bytes.Equal(target.Bytes(second+4090, 6), make([]byte, 6)) {
+		if !bytes.Equal(target.Bytes(first, int(2*pageSize)), before) || !bytes.Equal(target.Bytes(second+pageSize-6, 6), make([]byte, 6)) {
 			t.Error("the memory is not as it was")
 		}
 		if err := task.Write(first+100, []byte("whole")); err != nil {
@@ -152,11 +153,11 @@ func TestWriteBatch(t *testing.T) {
 		target := testtarget.Start(t)
 		task := taskFor(t, target.PID, options...)
 		base := target.Address("layout rw-:2,r--:1,rw-:1,gap:1,rw-:1")
-		second := target.Address("file %s rw- 2 4096 private", filepath.Join(t.TempDir(), "short"))
+		second := target.Address("file %s rw- 2 %d private", filepath.Join(t.TempDir(), "short"), pageSize)
 		at := func(offset uint64, text string) machcompat.Segment {
 			return machcompat.Segment{Address: base + offset, Data: []byte(text)}
 		}
-		beyond := machcompat.Segment{Address: second + 4094, Data: []byte("half")}
+		beyond := machcompat.Segment{Address: second + pageSize - 2, Data: []byte("half")}
 		cases := []struct {
 			name     string
 			segments []machcompat.Segment
@@ -167,24 +168,24 @@ func TestWriteBatch(t *testing.T) {
 		}{
 			{"no segments", nil, machcompat.KERN_SUCCESS, 0, 0, false},
 			{"only empty segments, anywhere", []machcompat.Segment{{Address: 0}, {Address: ^uint64(0)}}, machcompat.KERN_SUCCESS, 0, 0, false},
-			{"several mappings", []machcompat.Segment{at(20480, "a"), at(0, "b"), at(4094, "cdef"), at(12288, "g")}, machcompat.KERN_SUCCESS, 0, 0, false},
+			{"several mappings", []machcompat.Segment{at(5*pageSize, "a"), at(0, "b"), at(pageSize-2, "cdef"), at(3*pageSize, "g")}, machcompat.KERN_SUCCESS, 0, 0, false},
 			{"overlapping segments: the later one stays", []machcompat.Segment{at(10, "xxxx"), at(11, "yy")}, machcompat.KERN_SUCCESS, 0, 0, false},
-			{"one segment is read-only: nothing is written", []machcompat.Segment{at(0, "never"), at(8192, "ro"), at(16384, "gap")}, machcompat.KERN_PROTECTION_FAILURE, 1, 0, false},
-			{"one segment is in a gap: nothing is written", []machcompat.Segment{at(0, "never"), {Address: 0}, at(16384, "gap"), at(8192, "ro")}, machcompat.KERN_INVALID_ADDRESS, 2, 0, false},
+			{"one segment is read-only: nothing is written", []machcompat.Segment{at(0, "never"), at(2*pageSize, "ro"), at(4*pageSize, "gap")}, machcompat.KERN_PROTECTION_FAILURE, 1, 0, false},
+			{"one segment is in a gap: nothing is written", []machcompat.Segment{at(0, "never"), {Address: 0}, at(4*pageSize, "gap"), at(2*pageSize, "ro")}, machcompat.KERN_INVALID_ADDRESS, 2, 0, false},
 			{"one segment wraps", []machcompat.Segment{at(0, "never"), {Address: ^uint64(0), Data: []byte("wrap")}}, machcompat.KERN_INVALID_ADDRESS, 1, 0, false},
-			{"a page of one segment cannot be faulted in: the error says which bytes arrived", []machcompat.Segment{at(0, "arrives"), beyond, at(4000, "never")}, machcompat.KERN_MEMORY_ERROR, 1, 2, true},
+			{"a page of one segment cannot be faulted in: the error says which bytes arrived", []machcompat.Segment{at(0, "arrives"), beyond, at(pageSize-96, "never")}, machcompat.KERN_MEMORY_ERROR, 1, 2, true},
 		}
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
-				want := target.Bytes(base, 8192)
+				want := target.Bytes(base, int(2*pageSize))
 				err := task.WriteBatch(c.segments)
 				for i, s := range c.segments {
-					inFront := s.Address >= base && s.Address+uint64(len(s.Data)) <= base+8192
+					inFront := s.Address >= base && s.Address+uint64(len(s.Data)) <= base+2*pageSize
 					if inFront && (c.want == machcompat.KERN_SUCCESS || (c.partial && i < c.segment)) {
 						copy(want[s.Address-base:], s.Data)
 					}
 				}
-				if got := target.Bytes(base, 8192); !bytes.Equal(got, want) {
+				if got := target.Bytes(base, int(2*pageSize)); !bytes.Equal(got, want) {
 					t.Error("the first two pages do not hold what they must")
 				}
 				if c.want == machcompat.KERN_SUCCESS {
@@ -211,14 +212,14 @@ func TestBatchOverThousandsOfMappings(t *testing.T) {
 		var segments []machcompat.Segment
 		for i := range mappings {
 			// Out of order, and some across two mappings.
-			page := uint64(i*7919%mappings) * 4096
-			segments = append(segments, machcompat.Segment{Address: base + page + 4094 - uint64(i%2)*8, Data: []byte{byte(i), byte(i >> 8), 1, 2}})
+			page := uint64(i*7919%mappings) * pageSize
+			segments = append(segments, machcompat.Segment{Address: base + page + pageSize - 2 - uint64(i%2)*8, Data: []byte{byte(i), byte(i >> 8), 1, 2}})
 		}
 		segments = segments[:mappings-1]
-		last := base + (mappings-1)*4096
+		last := base + (mappings-1)*pageSize
 		kept := segments[:0]
 		for _, s := range segments {
-			if s.Address+4 <= last+4096 {
+			if s.Address+4 <= last+pageSize {
 				kept = append(kept, s)
 			}
 		}

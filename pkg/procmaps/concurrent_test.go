@@ -89,8 +89,8 @@ func TestWalksSeeWhatStaysWhileOthersComeAndGo(t *testing.T) {
 	for i := quarter; i < 2*quarter; i++ {
 		if i%2 == 1 {
 			protect(i, unix.PROT_READ)
-			address := base + uint64(i)*page
-			want = append(want, procmaps.Span{Start: address, End: address + page, Perms: procmaps.Read})
+			address := base + uint64(i*page)
+			want = append(want, procmaps.Span{Start: address, End: address + uint64(page), Perms: procmaps.Read})
 		}
 	}
 	eachSource(t, func(t *testing.T, source procmaps.Source) {

@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
-const page = 4096 // of the target, on every machine that the tests run on
+// page is the size of a page of this machine, and so of every target.
+var page = os.Getpagesize()
 
 // sources are both, which must give the same answers.
 var sources = []procmaps.Source{procmaps.Ioctl, procmaps.Text}

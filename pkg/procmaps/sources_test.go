@@ -69,8 +69,8 @@ func TestBothSourcesTellWhatAnotherLibraryReads(t *testing.T) {
 }
 
 var hugeOffsets = map[int][]uint64{
-	32: {1<<44 - 2*page},
-	64: {1 << 63, math.MaxUint64 - 2*page + 1},
+	32: {1<<44 - 2*uint64(page)},
+	64: {1 << 63, math.MaxUint64 - 2*uint64(page) + 1},
 }[strconv.IntSize]
 
 // hostileSplit is how many mappings that are alike a hostile target has.
@@ -132,7 +132,7 @@ func TestBothSourcesReadAHostileTargetAlike(t *testing.T) {
 	// Of the thousands that are alike, a few will do.
 	var some []procmaps.Mapping
 	for i, mapping := range all {
-		if mapping.End-mapping.Start != page || mapping.Path != "" || i%(hostileSplit/10) == 0 {
+		if mapping.End-mapping.Start != uint64(page) || mapping.Path != "" || i%(hostileSplit/10) == 0 {
 			some = append(some, mapping)
 		}
 	}

@@ -32,7 +32,7 @@ func TestMovingAllocatesNothing(t *testing.T) {
 			check(err)
 		}},
 		{"process_vm_writev of pages on the stack", func() {
-			data := [3 * page]byte{1, 2, 3}
+			data := [3 << 14]byte{1, 2, 3}
 			segments := [1]pwrite.Segment{{Address: base, Data: data[:]}}
 			_, err := vm.Write(segments[:])
 			check(err)

@@ -18,29 +18,29 @@ var brokenTransfers = []struct {
 	want     pwrite.Position
 }{
 	{"a single segment where nothing is mapped", func(base uint64) []pwrite.Segment {
-		return runOf(base+4*page, 1)
+		return runOf(base+uint64(4*page), 1)
 	}, pwrite.Position{}},
 	{"a single segment that begins in what is mapped", func(base uint64) []pwrite.Segment {
-		return runOf(base+4*page-100, 200)
+		return runOf(base+uint64(4*page)-100, 200)
 	}, pwrite.Position{Segment: 0, Offset: 100}},
 	{"a single segment that crosses three pages and then ends up in nothing", func(base uint64) []pwrite.Segment {
-		return runOf(base+page+1, 8*page)
+		return runOf(base+uint64(page)+1, 8*page)
 	}, pwrite.Position{Segment: 0, Offset: 3*page - 1}},
 	{"the last of three", func(base uint64) []pwrite.Segment {
-		return append(runOf(base, 10, 10), pwrite.Segment{Address: base + 4*page, Data: pattern(10, 2)})
+		return append(runOf(base, 10, 10), pwrite.Segment{Address: base + uint64(4*page), Data: pattern(10, 2)})
 	}, pwrite.Position{Segment: 2}},
 	{"the middle one of three", func(base uint64) []pwrite.Segment {
 		return []pwrite.Segment{
 			{Address: base + 1, Data: pattern(10, 0)},
-			{Address: base + 5*page, Data: pattern(10, 1)},
+			{Address: base + uint64(5*page), Data: pattern(10, 1)},
 			{Address: base + 100, Data: pattern(10, 2)},
 		}
 	}, pwrite.Position{Segment: 1}},
 	{"the middle one of three, in its middle", func(base uint64) []pwrite.Segment {
 		return []pwrite.Segment{
 			{Address: base + 1, Data: pattern(page, 0)},
-			{Address: base + 3*page + 1, Data: pattern(2*page, 1)},
-			{Address: base + 2*page, Data: pattern(10, 2)},
+			{Address: base + uint64(3*page) + 1, Data: pattern(2*page, 1)},
+			{Address: base + uint64(2*page), Data: pattern(10, 2)},
 		}
 	}, pwrite.Position{Segment: 1, Offset: page - 1}},
 	{"the first of three", func(base uint64) []pwrite.Segment {
@@ -55,23 +55,23 @@ var brokenTransfers = []struct {
 			{Address: base},
 			{Address: base, Data: pattern(3, 1)},
 			{Address: base},
-			{Address: base + 4*page, Data: pattern(3, 3)},
+			{Address: base + uint64(4*page), Data: pattern(3, 3)},
 			{Address: base, Data: pattern(3, 4)},
 		}
 	}, pwrite.Position{Segment: 3}},
 	{"one in the second call of many", func(base uint64) []pwrite.Segment {
 		segments := tiny(1300)(base)
-		segments[1200].Address = base + 4*page
+		segments[1200].Address = base + uint64(4*page)
 		return segments
 	}, pwrite.Position{Segment: 1200}},
 	{"the first of the second call", func(base uint64) []pwrite.Segment {
 		segments := tiny(1300)(base)
-		segments[pwrite.MaxSegments].Address = base + 4*page
+		segments[pwrite.MaxSegments].Address = base + uint64(4*page)
 		return segments
 	}, pwrite.Position{Segment: pwrite.MaxSegments}},
 	{"the last of the first call", func(base uint64) []pwrite.Segment {
 		segments := tiny(1300)(base)
-		segments[pwrite.MaxSegments-1].Address = base + 4*page
+		segments[pwrite.MaxSegments-1].Address = base + uint64(4*page)
 		return segments
 	}, pwrite.Position{Segment: pwrite.MaxSegments - 1}},
 	{"the last byte of a segment", func(base uint64) []pwrite.Segment {
@@ -142,7 +142,7 @@ func TestProcessVMKeepsToTheProtection(t *testing.T) {
 			place, err := memory.Write(segments)
 			want := pwrite.Position{Segment: 1, Offset: page - 15}
 			wantStop(t, segments, place, err, want, "process_vm_writev", unix.EFAULT)
-			if !bytes.Equal(target.Bytes(base, 3*page), apply(before, base, segments, page-10)) {
+			if !bytes.Equal(target.Bytes(base, 3*page), apply(before, base, segments, uint64(page-10))) {
 				t.Error("the target does not hold all before the protected page, and else what it held")
 			}
 		})
@@ -182,7 +182,7 @@ func TestProcMemWritesWhatTheTargetItselfCouldNot(t *testing.T) {
 
 func TestAddressesThatNoProcessHas(t *testing.T) {
 	target := testtarget.Start(t)
-	for _, address := range []uint64{0, 1<<63 - page, 1<<63 - 1, 1 << 63, 0xffffffffff600000, math.MaxUint64 - 7, math.MaxUint64} {
+	for _, address := range []uint64{0, 1<<63 - uint64(page), 1<<63 - 1, 1 << 63, 0xffffffffff600000, math.MaxUint64 - 7, math.MaxUint64} {
 		for _, backend := range backends {
 			memory := backend.open(t, target.PID)
 			good := target.Address("layout rw-:1")
@@ -212,10 +212,10 @@ func TestWritablePagesThatCannotBeFaultedIn(t *testing.T) {
 	for _, backend := range backends {
 		base := target.Address("file %s rw- 2 %d shared", file, page)
 		memory := backend.open(t, target.PID)
-		segments := runOf(base+page-8, 16)
+		segments := runOf(base+uint64(page)-8, 16)
 		place, err := memory.Write(segments)
 		wantStop(t, segments, place, err, pwrite.Position{Offset: 8}, backend.write, backend.fault)
-		if !bytes.Equal(target.Bytes(base+page-8, 8), segments[0].Data[:8]) {
+		if !bytes.Equal(target.Bytes(base+uint64(page)-8, 8), segments[0].Data[:8]) {
 			t.Errorf("%s: the bytes before the end of the file did not arrive", backend.name)
 		}
 	}

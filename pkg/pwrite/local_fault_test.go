@@ -66,7 +66,7 @@ var localFaults = []struct {
 		return []pwrite.Segment{
 			{Address: base, Data: file[:10]},
 			{Address: base + 10, Data: file[page : 3*page]},
-			{Address: base + 3*page, Data: file[:10]},
+			{Address: base + uint64(3*page), Data: file[:10]},
 		}
 	}, pwrite.Position{}, pwrite.Position{Segment: 1, Offset: page}},
 	{"the third of four segments, inside a page", func(base uint64, file []byte) []pwrite.Segment {
@@ -171,7 +171,8 @@ func TestReadIntoMemoryThatMayNotBeWritten(t *testing.T) {
 
 // Several threads move so many bytes.
 func TestLargeTransfersWithMemoryThatCannotBeFaultedIn(t *testing.T) {
-	const size, good = 20 << 20, 18<<20 + page
+	const size = 20 << 20
+	good := 18<<20 + page
 	target := testtarget.Start(t)
 	base := target.Address("map rw- %d", size/page)
 	file := cutOff(t, size, good)

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(testtarget.Main(m))
 }
 
-const page = 4096 // of the target, on every machine that the tests run on
+// page is the size of a page of this machine, and so of every target.
+var page = os.Getpagesize()
 
 // backends are the two ways, which must move the same bytes and count them
 // alike. They differ in their name for a page that cannot be faulted in.

@@ -74,7 +74,8 @@ func TestSegmentsThatSeveralThreadsWrite(t *testing.T) {
 // each byte whether it arrived.
 func TestAHoleBeforeSeveralThreads(t *testing.T) {
 	several(t)
-	const size, pages, chunk = 24 * mebi, 24 * mebi / page, 4 * mebi / page
+	const size = 24 * mebi
+	pages, chunk := size/page, 4*mebi/page
 	target := testtarget.Start(t)
 	base := target.Address("map rw- %d", pages)
 	memory := pwrite.ProcessVM{PID: target.PID}
@@ -84,18 +85,18 @@ func TestAHoleBeforeSeveralThreads(t *testing.T) {
 		holes []int
 	}{
 		{"in the first page", []int{0}},
-		{"in the first chunk", []int{100}},
+		{"in the first chunk", []int{chunk / 10}},
 		{"at the end of a chunk", []int{chunk - 1}},
 		{"at the start of a chunk", []int{chunk}},
 		{"in the middle", []int{pages/2 + 1}},
 		{"in the last page", []int{pages - 1}},
 		{"two, in one chunk", []int{2*chunk + 5, 2*chunk + 15}},
-		{"two, far apart", []int{700, 5000}},
+		{"two, far apart", []int{pages / 9, pages * 4 / 5}},
 		{"two, on both sides of a seam", []int{chunk - 1, chunk}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, hole := range c.holes {
-				target.Do("protect %#x 4096 r--", base+uint64(hole*page))
+				target.Do("protect %#x %d r--", base+uint64(hole*page), page)
 			}
 			// Shifted, no byte is that of the case before.
 			segments := []pwrite.Segment{{Address: base, Data: data[i:][:size]}}
@@ -124,7 +125,7 @@ func TestAReadBySeveralThreadsStopsAtTheFault(t *testing.T) {
 	several(t)
 	target := testtarget.Start(t)
 	base := target.Address("map rw- %d", 24*mebi/page)
-	target.Do("protect %#x 4096 ---", base+9*mebi)
+	target.Do("protect %#x %d ---", base+9*mebi, page)
 	segments := []pwrite.Segment{{Address: base, Data: make([]byte, 24*mebi)}}
 	place, err := pwrite.ProcessVM{PID: target.PID}.Read(segments)
 	wantStop(t, segments, place, err, pwrite.Position{Offset: 9 * mebi}, "process_vm_readv", unix.EFAULT)

@@ -26,20 +26,20 @@ var wholeTransfers = []struct {
 	{"a page", func(base uint64) []pwrite.Segment { return runOf(base, page) }},
 	{"the whole region", func(base uint64) []pwrite.Segment { return runOf(base, regionPages*page) }},
 	{"an odd address and size", func(base uint64) []pwrite.Segment { return runOf(base+3, 13) }},
-	{"over the end of a page", func(base uint64) []pwrite.Segment { return runOf(base+page-1, 2) }},
-	{"over three pages, from and to the middle of one", func(base uint64) []pwrite.Segment { return runOf(base+page-3, page+6) }},
-	{"up to the last byte of the region", func(base uint64) []pwrite.Segment { return runOf(base+regionPages*page-1, 1) }},
-	{"two segments side by side", func(base uint64) []pwrite.Segment { return runOf(base+page-4, 4, 4) }},
+	{"over the end of a page", func(base uint64) []pwrite.Segment { return runOf(base+uint64(page)-1, 2) }},
+	{"over three pages, from and to the middle of one", func(base uint64) []pwrite.Segment { return runOf(base+uint64(page)-3, page+6) }},
+	{"up to the last byte of the region", func(base uint64) []pwrite.Segment { return runOf(base+uint64(regionPages*page)-1, 1) }},
+	{"two segments side by side", func(base uint64) []pwrite.Segment { return runOf(base+uint64(page)-4, 4, 4) }},
 	{"several, apart and not in order", func(base uint64) []pwrite.Segment {
 		return []pwrite.Segment{
-			{Address: base + 9*page + 1, Data: pattern(7, 1)},
-			{Address: base + 2*page - 1, Data: pattern(3, 2)},
-			{Address: base + 5*page, Data: pattern(page, 3)},
+			{Address: base + uint64(9*page) + 1, Data: pattern(7, 1)},
+			{Address: base + uint64(2*page) - 1, Data: pattern(3, 2)},
+			{Address: base + uint64(5*page), Data: pattern(page, 3)},
 		}
 	}},
 	{"empty segments before, between and behind", func(base uint64) []pwrite.Segment { return runOf(base, 0, 0, 3, 0, 4, 0, 0) }},
 	{"an empty segment at an address that is not mapped", func(base uint64) []pwrite.Segment {
-		return append(runOf(base, 3), pwrite.Segment{Address: base - page}, pwrite.Segment{Address: base + 8, Data: pattern(1, 2)})
+		return append(runOf(base, 3), pwrite.Segment{Address: base - uint64(page)}, pwrite.Segment{Address: base + 8, Data: pattern(1, 2)})
 	}},
 	{"segments that overlap, of which the last one's bytes stay", func(base uint64) []pwrite.Segment {
 		return []pwrite.Segment{

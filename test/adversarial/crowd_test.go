@@ -38,7 +38,7 @@ func startInFullNamespace(t *testing.T, call string, room uint64) (target *progr
 			t.Errorf("kernel.pid_max of the machine was %s and became %s", before, after)
 		}
 	})
-	const address, pids = 0x100000001000, "400"
+	const address, pids = 0x100000010000, "400"
 	writer := roleCommand(t, part{Role: "confined", PID: 2, Address: address, Call: call, Limits: limits{Fresh: true}, Waits: true})
 	cmd := exec.Command(testtarget.BuildC(t, "testdata/crowd.c"), pids, testtarget.BuildC(t, "testdata/victim.c"), "o", "--", testProgram(t))
 	cmd.Env, cmd.SysProcAttr = writer.Env, namespaces(unix.CLONE_NEWPID|unix.CLONE_NEWNS)

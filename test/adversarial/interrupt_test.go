@@ -107,7 +107,7 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 	if _, status, says := i.end(t); status != 0 {
 		t.Errorf("the command ended with %d; want 0 after the page was brought:\n%s", status, says)
 	}
-	if target.look(pageSize+100) != 'n' {
+	if target.look(int(pageSize)+100) != 'n' {
 		t.Error("the bytes have not arrived")
 	}
 }

@@ -29,7 +29,7 @@ func TestManyGoroutinesOnOneTask(t *testing.T) {
 			for g := range goroutines {
 				group.Go(func() {
 					for round := range testtarget.Rounds(1) {
-						if err := loadOnce(task, base+uint64(g*pageSize), g, round); err != nil {
+						if err := loadOnce(task, base+uint64(g)*pageSize, g, round); err != nil {
 							t.Errorf("goroutine %d, round %d: %v", g, round, err)
 							return
 						}
@@ -99,7 +99,7 @@ func TestManyTasks(t *testing.T) {
 			task := taskFor(t, target.PID, modes[n%len(modes)].options...)
 			group.Go(func() {
 				for round := range rounds {
-					if err := loadOnce(task, base+uint64(n*pageSize), n+3, round); err != nil {
+					if err := loadOnce(task, base+uint64(n)*pageSize, n+3, round); err != nil {
 						t.Errorf("task %d of process %d: %v", n, p, err)
 					}
 				}

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const pageSize = 4096
+// pageSize is that of this machine, and so of every target.
+var pageSize = machcompat.HostPageSize()
 
 func TestMain(m *testing.M) {
 	if playRole() {

@@ -58,7 +58,8 @@ func wantCode(t *testing.T, err error, want machcompat.KernReturn) *machcompat.E
 // Attack 8. Each kind of memory, in each way of writing: what may be written is,
 // what may not is refused with its code, and nothing else changes.
 func TestOddMemory(t *testing.T) {
-	const page, huge = pageSize, 2 << 20
+	const huge = 2 << 20
+	page := int(pageSize)
 	type access struct {
 		offset, size int
 		want         machcompat.KernReturn
@@ -136,7 +137,7 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, mode.options...)
 			task := taskFor(t, target.PID, options...)
 			done := make(chan error, 1)
-			data := bytes.Repeat([]byte{'n'}, 2*pageSize)
+			data := bytes.Repeat([]byte{'n'}, 2*int(pageSize))
 			go func() { done <- task.Write(target.Address+100, data) }()
 			if mode.name == "procmem stopped" || mode.name == "atomic" {
 				wantCode(t, <-done, machcompat.KERN_MEMORY_ERROR)
@@ -153,7 +154,7 @@ func TestUserfaultThatNobodyAnswers(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Errorf("once it was released: %v", err)
 			}
-			if target.look(100+2*pageSize-1) != 'n' {
+			if target.look(100+2*int(pageSize)-1) != 'n' {
 				t.Error("the last byte has not arrived")
 			}
 		})
@@ -170,7 +171,7 @@ func TestUserfaultInASuspend(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)) }()
+	go func() { done <- task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*int(pageSize))) }()
 	testtarget.WaitFor(t, "the write to wait", func() bool { return waitsForPage(os.Getpid(), target) })
 	if err := task.Resume(); err != nil {
 		t.Fatal(err)
@@ -217,7 +218,7 @@ func TestUserfaultThatTheTargetItselfAnswers(t *testing.T) {
 			options := append([]machcompat.Option{machcompat.WithStopTimeout(2 * time.Second)}, mode.options...)
 			task := taskFor(t, target.PID, options...)
 			defer endIfItHangs(target.PID)() // the write, which then fails
-			if err := task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*pageSize)); err != nil {
+			if err := task.Write(target.Address+100, bytes.Repeat([]byte{'n'}, 2*int(pageSize))); err != nil {
 				wantCode(t, err, machcompat.KERN_MEMORY_ERROR)
 			}
 			mustBeFree(t, target.PID)
@@ -250,7 +251,7 @@ func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
 	}{
 		{"guard regions", func(t *testing.T, target *testtarget.Target, task *machcompat.Task, atomic bool) {
 			base := target.Address("layout rw-:3")
-			target.Do("guard %#x 4096", base+pageSize)
+			target.Do("guard %#x %d", base+pageSize, pageSize)
 			e := wantCode(t, task.Write(base+pageSize-8, make([]byte, 16)), machcompat.KERN_MEMORY_ERROR)
 			if e != nil && e.Partial == atomic {
 				t.Errorf("over a guard region: partial is %v", e.Partial)
@@ -265,7 +266,7 @@ func TestMemoryThatTheMapSaysCanBeWritten(t *testing.T) {
 		}},
 		{"mseal", func(t *testing.T, target *testtarget.Target, task *machcompat.Task, _ bool) {
 			sealed := target.Address("layout rw-:1,r--:1")
-			target.Do("seal %#x 8192", sealed)
+			target.Do("seal %#x %d", sealed, 2*pageSize)
 			wantCode(t, task.Write(sealed, []byte("sealed")), machcompat.KERN_SUCCESS)
 			wantCode(t, task.Write(sealed+pageSize, []byte("sealed")), machcompat.KERN_PROTECTION_FAILURE)
 			wantCode(t, task.Protect(sealed, pageSize, false, machcompat.VM_PROT_READ), machcompat.KERN_PROTECTION_FAILURE)
@@ -300,7 +301,7 @@ func TestAsManyMappingsAsAProcessMayHave(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			task := taskFor(t, target.PID, mode.options...)
 			begin := time.Now()
-			err := task.Write(base, bytes.Repeat([]byte{7}, count*pageSize/2))
+			err := task.Write(base, bytes.Repeat([]byte{7}, count*int(pageSize)/2))
 			if code := machcompat.CodeOf(err); code != machcompat.KERN_SUCCESS && code != machcompat.KERN_PROTECTION_FAILURE {
 				t.Error(err)
 			}

@@ -42,7 +42,7 @@ func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 	t.Helper()
 	cmd := exec.Command(testtarget.BuildC(t, "testdata/storm.c"), kind, strconv.Itoa(threads))
 	var views [2][]byte
-	for i, size := range []int{pageSize, stormPages * pageSize} {
+	for i, size := range []uint64{pageSize, stormPages * pageSize} {
 		fd, err := unix.MemfdCreate("storm", unix.MFD_CLOEXEC)
 		if err != nil {
 			t.Fatal(err)
@@ -52,7 +52,7 @@ func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 		if err := file.Truncate(int64(size)); err != nil {
 			t.Fatal(err)
 		}
-		if views[i], err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		if views[i], err = unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 			t.Fatal(err)
 		}
 		view := views[i]
@@ -76,12 +76,12 @@ func startStorm(t *testing.T, kind string, threads int) *stormTarget {
 // page returns what a page of the range holds, wherever the storm has put it.
 func (s *stormTarget) page(n int) ([]byte, error) {
 	if s.file != nil {
-		return s.file[n*pageSize:][:pageSize], nil
+		return s.file[uint64(n)*pageSize:][:pageSize], nil
 	}
 	data := make([]byte, pageSize)
 	deadline := time.Now().Add(testtarget.Patience)
 	for {
-		_, err := s.memory.ReadAt(data, int64(s.Address)+int64(n)*pageSize)
+		_, err := s.memory.ReadAt(data, int64(s.Address+uint64(n)*pageSize))
 		if err == nil || !errors.Is(err, unix.EIO) || time.Now().After(deadline) {
 			return data, err
 		}
@@ -145,7 +145,7 @@ func (w *stormWriter) segments() []machcompat.Segment {
 	case 0:
 		lengths = []int{size(8)}
 	case 1:
-		lengths = []int{size(8 * pageSize)}
+		lengths = []int{size(8 * int(pageSize))}
 	default:
 		for range 2 + w.random.IntN(12) {
 			lengths = append(lengths, size(600))
@@ -158,7 +158,7 @@ func (w *stormWriter) segments() []machcompat.Segment {
 		for i := range data {
 			data[i] = w.shadow[offset+i] ^ byte(1+w.random.IntN(255))
 		}
-		segments = append(segments, machcompat.Segment{Address: w.storm.Address + uint64(w.first*pageSize+offset), Data: data})
+		segments = append(segments, machcompat.Segment{Address: w.storm.Address + uint64(w.first)*pageSize + uint64(offset), Data: data})
 	}
 	return segments
 }
@@ -192,11 +192,11 @@ func (w *stormWriter) apply(segments []machcompat.Segment, err error, denied map
 			arrived = append(arrived, machcompat.Segment{Address: last.Address, Data: last.Data[:e.Written]})
 		}
 	}
-	base := w.storm.Address + uint64(w.first*pageSize)
+	base := w.storm.Address + uint64(w.first)*pageSize
 	for _, s := range arrived {
 		for i := range s.Data {
-			if at := int(s.Address-base) + i; denied[w.first+at/pageSize] {
-				w.fault("page %d could not be written throughout, and %v is reported", w.first+at/pageSize, err)
+			if page := w.first + int((s.Address-base+uint64(i))/pageSize); denied[page] {
+				w.fault("page %d could not be written throughout, and %v is reported", page, err)
 				return
 			}
 		}
@@ -212,7 +212,7 @@ func (w *stormWriter) compare(touched map[int]uint64, err error) {
 			w.fault("reading page %d: %v", page, readErr)
 			return
 		}
-		want := w.shadow[(page-w.first)*pageSize:][:pageSize]
+		want := w.shadow[uint64(page-w.first)*pageSize:][:pageSize]
 		if !bytes.Equal(got, want) {
 			n := 0
 			for i := range got {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,7 +110,8 @@ func refused(why ...string) ending {
 	return ending{status: machcompat.KERN_FAILURE, message: append(why, "KERN_FAILURE (5)")}
 }
 
-const pageSize = 4096
+// pageSize is that of this machine, and so of every target.
+var pageSize = os.Getpagesize()
 
 // assertWrite writes into a page of the target. Where that is granted, a page
 // that the target may not write is still refused, and so is a write over both.
@@ -140,7 +142,7 @@ func assertWrite(t *testing.T, m *testtarget.Target, w writer, want ending, argu
 		return
 	}
 	notWritable := ending{status: machcompat.KERN_PROTECTION_FAILURE, message: []string{
-		"KERN_PROTECTION_FAILURE (2)", fmt.Sprintf("%#x is r--p", pages+pageSize),
+		"KERN_PROTECTION_FAILURE (2)", fmt.Sprintf("%#x is r--p", pages+uint64(pageSize)),
 	}}
 	assertOne(pageSize-2, notWritable)
 	assertOne(pageSize, notWritable)

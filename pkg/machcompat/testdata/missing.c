@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+#define PAGE sysconf(_SC_PAGESIZE)
 static atomic_long *count;
 static char *pages;
 static int faults;
@@ -45,7 +45,8 @@ static void *work(void *unused)
 
 static void help(void)
 {
-	static char zeros[2 * PAGE];
+	char zeros[2 * PAGE];
+	memset(zeros, 0, sizeof zeros);
 	char line[64];
 	while (fgets(line, sizeof line, stdin)) {
 		struct uffd_msg message;

@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+#define PAGE sysconf(_SC_PAGESIZE)
 #define PAGES ((char *)0x200000000000)
 
 static char **arguments;

@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+#define PAGE sysconf(_SC_PAGESIZE)
 static char **arguments;
 static char *missing;
 

@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+#define PAGE sysconf(_SC_PAGESIZE)
 static const int ACCESS = PROT_READ | PROT_WRITE, FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 static int file = -1, faults = -1;
 
@@ -76,7 +76,7 @@ static char *userfault(void)
 
 static void *answer(void *unused)
 {
-	static char zeros[PAGE] __attribute__((aligned(PAGE)));
+	char *zeros = map(NULL, PAGE, PROT_READ, FLAGS, -1);
 	struct uffd_msg message;
 	while (read(faults, &message, sizeof message) == sizeof message) {
 		struct uffdio_copy copy = {

@@ -18,10 +18,11 @@ int main(int argc, char **argv)
 {
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* its writers are siblings, which Yama keeps away */
 	char line[64];
-	char *page = mmap((void *)0x100000001000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	long size = sysconf(_SC_PAGESIZE);
+	char *page = mmap((void *)0x100000010000, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (argc != 2 || page == MAP_FAILED)
 		return 64;
-	memset(page, argv[1][0], 4096);
+	memset(page, argv[1][0], size);
 	setvbuf(stdin, NULL, _IONBF, 0);
 	printf("%p\n", (void *)page);
 	fflush(stdout);
@@ -33,7 +34,7 @@ int main(int argc, char **argv)
 		if (strcmp(line, "undump\n") == 0)
 			prctl(PR_SET_DUMPABLE, 0);
 		int changed = 0;
-		for (int i = 0; i < 4096; i++)
+		for (long i = 0; i < size; i++)
 			changed += page[i] != argv[1][0];
 		printf("%s %d\n", argv[1], changed);
 		fflush(stdout);
