@@ -4,6 +4,7 @@
 package poller
 
 import (
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -41,4 +42,14 @@ func Open(path string, flags int) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// ReadFile is os.ReadFile for a file that is not polled.
+func ReadFile(path string) ([]byte, error) {
+	file, err := Open(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
 }

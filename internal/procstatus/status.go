@@ -24,7 +24,7 @@ type Status struct {
 // ReadThread reads the status of a thread of a process.
 func ReadThread(pid, tid int) (Status, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid) + "/status"
-	text, err := os.ReadFile(path)
+	text, err := poller.ReadFile(path)
 	if err != nil {
 		return Status{}, err
 	}

@@ -191,7 +191,7 @@ func (i *identity) readRandom() (random [16]byte, err error) {
 
 // randomAddress returns the AT_RANDOM of a program: proc_pid_auxv(5).
 func randomAddress(pid int) (uint64, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/auxv")
+	text, err := poller.ReadFile("/proc/" + strconv.Itoa(pid) + "/auxv")
 	if err != nil {
 		return 0, err
 	}

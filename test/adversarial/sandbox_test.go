@@ -2,6 +2,7 @@ package adversarial
 
 import (
 	"fmt"
+	"os/exec"
 	"slices"
 	"sort"
 	"strings"
@@ -135,13 +136,18 @@ func TestOpenFilesRunOut(t *testing.T) {
 // Attack 7. The same where the runtime has not set its poller up, which takes two
 // files, and which it must not be asked for when there is no room.
 func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
+	fixed := func(t testing.TB) *program { // in which a program is told by more than its layout
+		return start(t, exec.Command("setarch", "-R", testtarget.BuildC(t, "testdata/victim.c"), "o"))
+	}
 	for _, c := range []struct {
 		name   string
+		target func(t testing.TB) *program
 		calls  []call
 		writer *syscall.SysProcAttr
 	}{
-		{"the same user", stopping, nil},
-		{"another user", []call{calls[0], stopping[0]}, nobody()},
+		{"the same user", startVictim, stopping, nil},
+		{"another user", startVictim, []call{calls[0], stopping[0]}, nobody()},
+		{"a target without a random layout", fixed, []call{calls[0], stopping[0]}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.writer != nil {
@@ -150,7 +156,7 @@ func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
 			for _, call := range c.calls {
 				t.Run(call.name, func(t *testing.T) {
 					shortages(15, func(room int) bool {
-						files, target := uint64(room), startVictim(t)
+						files, target := uint64(room), c.target(t)
 						defer target.End()
 						p := target.part("confined", call.name)
 						p.Limits = limits{Files: &files, Fresh: true}
