@@ -63,9 +63,11 @@ var allPackages = []string{
 	"test/adversarial", "test/c",
 }
 
-// packageSets are what a line may say instead of packages. Only "all" has the slow tests.
+// packageSets are what a line may say instead of packages. Only "all" has the slow tests:
+// they are about an architecture more than about a kernel.
 var packageSets = map[string][]string{
 	"all":    allPackages,
+	"most":   allPackages,
 	"memory": {"internal/inject", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"},
 	"rights": {"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/pwrite"},
 }
