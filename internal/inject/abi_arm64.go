@@ -17,7 +17,7 @@ var abis = []abi{{
 	registers: 34, pc: 32, stack: 31, number: 8, result: 0,
 	flags: 33, branched: 3 << 10, // BTYPE
 	arguments: [6]int{0, 1, 2, 3, 4, 5},
-	setNumber: setNumber, hiddenRestart: hiddenRestart, interrupted: interrupted, vectors: vectors,
+	setNumber: setNumber, hiddenRestart: hiddenRestart, interrupted: interrupted, vectors: vectors, isStreaming: isStreaming,
 }}
 
 func setNumber(tid int, number uint64) error {
@@ -39,7 +39,7 @@ func hiddenRestart(t *thread) bool {
 	case unix.SYS_FUTEX:
 		waits = isFutexWait(r) && r.get(3) != 0
 	}
-	return waits && t.inSystemCall()
+	return waits && t.atSystemCall()
 }
 
 func isFutexWait(r *registers) bool {
@@ -54,7 +54,7 @@ func isFutexWait(r *registers) bool {
 // so that the error is told by the call.
 func interrupted(t *thread) unix.Errno {
 	const restartSys, restartNoHandler, restartBlock = 512, 514, 516 // linux/errno.h
-	if !t.inSystemCall() {
+	if !t.atSystemCall() {
 		return 0
 	}
 	switch t.saved.get(t.saved.abi.number) {
@@ -63,22 +63,35 @@ func interrupted(t *thread) unix.Errno {
 	case unix.SYS_PPOLL, unix.SYS_PSELECT6, unix.SYS_RT_SIGSUSPEND, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_MSGRCV, unix.SYS_MSGSND:
 		return restartNoHandler
 	case unix.SYS_READ, unix.SYS_READV, unix.SYS_WRITE, unix.SYS_WRITEV, unix.SYS_WAIT4, unix.SYS_WAITID,
-		unix.SYS_RECVFROM, unix.SYS_RECVMSG, unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_CONNECT,
-		unix.SYS_FLOCK, unix.SYS_FCNTL, unix.SYS_OPENAT, unix.SYS_IOCTL, unix.SYS_MQ_TIMEDRECEIVE, unix.SYS_MQ_TIMEDSEND:
+		unix.SYS_PREADV2, unix.SYS_PWRITEV2, unix.SYS_SPLICE, unix.SYS_TEE, unix.SYS_VMSPLICE, unix.SYS_SENDFILE,
+		unix.SYS_RECVFROM, unix.SYS_RECVMSG, unix.SYS_RECVMMSG, unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_SENDMMSG,
+		unix.SYS_ACCEPT, unix.SYS_ACCEPT4, unix.SYS_CONNECT, unix.SYS_FLOCK, unix.SYS_OPENAT, unix.SYS_OPENAT2, unix.SYS_IOCTL,
+		unix.SYS_MQ_TIMEDRECEIVE, unix.SYS_MQ_TIMEDSEND, unix.SYS_FUTEX_WAITV, unix.SYS_FUTEX_WAIT:
 		return restartSys
 	case unix.SYS_FUTEX:
 		if isFutexWait(&t.saved) {
+			return restartSys
+		}
+	case unix.SYS_FCNTL:
+		const ofdSetLockAndWait = 38 // F_OFD_SETLKW of linux/fcntl.h
+		if command := t.saved.get(1); command == unix.F_SETLKW || command == ofdSetLockAndWait {
 			return restartSys
 		}
 	}
 	return 0
 }
 
+// isStreaming reports whether the thread is in the streaming mode of SME, out of which
+// every system call takes it.
+func isStreaming(tid int) bool { return scalable(tid, unix.NT_ARM_SSVE) != nil }
+
 // vectors returns the registers of SVE, which a system call destroys but for their
 // first 128 bits, as NT_ARM_SVE shows them; nil if they are not in use.
-func vectors(tid int) []byte {
+func vectors(tid int) []byte { return scalable(tid, unix.NT_ARM_SVE) }
+
+func scalable(tid int, note uintptr) []byte {
 	var state [16 << 10]byte
-	n, err := linux.PtraceRegisterSet(tid, unix.NT_ARM_SVE, state[:])
+	n, err := linux.PtraceRegisterSet(tid, note, state[:])
 	if err != nil || n < sveHeader || binary.NativeEndian.Uint16(state[sveFlags:])&sveInUse == 0 {
 		return nil
 	}

@@ -25,6 +25,7 @@ const (
 
 	fpsimdMagic = 0x46508001
 	sveMagic    = 0x53564501
+	poeMagic    = 0x504f4530
 )
 
 // frameMark stands in the link of our frames.
@@ -42,8 +43,8 @@ func layFrame(t *thread) ([]byte, bool) {
 	binary.NativeEndian.PutUint32(frame[frameAlternateFlags:], noAlternate)
 	binary.NativeEndian.PutUint64(frame[frameMask:], t.mask)
 	r := t.saved
-	if t.waited != 0 && r.get(r.abi.number) == r.abi.restart {
-		r.set(r.abi.number, t.waited) // rt_sigreturn makes the kernel forget the rest of the time
+	if t.atSystemCall() {
+		r.set(r.abi.number, t.waitedIn())
 	}
 	copy(frame[frameRegisters:], r.bytes())
 
@@ -65,6 +66,11 @@ func layFrame(t *thread) ([]byte, bool) {
 		record(sveMagic, sveHeader+bytes)
 		frame = binary.NativeEndian.AppendUint64(frame, uint64(length))
 		frame = append(frame, t.vectors[sveHeader:sveHeader+bytes]...)
+	}
+	overlays := make([]byte, 8)
+	if _, err := linux.PtraceRegisterSet(t.tid, unix.NT_ARM_POE, overlays); err == nil {
+		record(poeMagic, 8+len(overlays))
+		frame = append(frame, overlays...)
 	}
 	record(0, 0)
 	return frame, len(frame) <= frameSize

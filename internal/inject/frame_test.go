@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -23,7 +24,10 @@ import (
 const injectorVariable = "VMWRITE_TEST_INJECTOR"
 
 // steps are those of an injector, after each of which it may be killed.
-var steps = []string{"frame", "entry", "registers", "number", "exit", "second call", "interrupted", "in a run", "two runs", "a run of two calls"}
+var steps = []string{
+	"frame", "blocked", "entry", "registers", "number", "exit", "second call", "as it ended", "interrupted",
+	"in a run", "two runs", "a run of two calls", "entry after a run", "exit after a run", "entry after a stop", "exit after a stop",
+}
 
 func asInjector() bool {
 	variable, ok := os.LookupEnv(injectorVariable)
@@ -86,6 +90,20 @@ func injectUpTo(pid int, step string) error {
 		}
 		return hold()
 	}
+	if at := strings.Index(step, " after a "); at >= 0 {
+		if err := Run(ctx, target, page); err != nil {
+			return err
+		}
+		if strings.HasSuffix(step, "stop") {
+			session.Resume()
+			time.Sleep(10 * time.Millisecond) // in which it waits again, or else has not gone on
+			if session, err = ptrace.Stop(ctx, pid); err != nil {
+				return err
+			}
+			target.Session = session
+		}
+		step = step[:at]
+	}
 	doErr := session.Do(func() { err = target.upTo(ctx, step) })
 	if doErr != nil || err != nil {
 		return fmt.Errorf("%w, %w", doErr, err)
@@ -117,7 +135,10 @@ func (t Target) upTo(ctx context.Context, step string) error {
 	for _, at := range steps {
 		switch at {
 		case "frame":
-			err = thread.take(&before)
+			err = before.write(thread.tid)
+		case "blocked":
+			thread.taken = true
+			err = thread.setMask(^uint64(0))
 		case "entry":
 			err = thread.runToSystemCall(ctx)
 		case "registers":
@@ -130,6 +151,8 @@ func (t Target) upTo(ctx context.Context, step string) error {
 			err = thread.runToSystemCall(ctx)
 		case "second call":
 			_, err = thread.call(ctx, mmap, arguments[:])
+		case "as it ended":
+			err = thread.interruptAgain()
 		case "interrupted":
 			err = thread.stopAgain(ctx)
 		}

@@ -76,7 +76,7 @@ func layFrame(t *thread) ([]byte, bool) {
 	put(frameFlags, flags)
 	copy(frame[frameLink:], frameMark[:])
 	put(frameAlternateFlags, noAlternate)
-	r := startAgain(t.saved)
+	r := t.startAgain()
 	for i, place := range sigcontextOrder {
 		put(frameRegisters+8*i, r.get(place))
 	}
@@ -90,14 +90,15 @@ func layFrame(t *thread) ([]byte, bool) {
 // startAgain returns the registers with which a system call that the stop
 // interrupted begins again, as the kernel would have it. One that has waited for
 // part of its time waits for the whole of it.
-func startAgain(r registers) registers {
+func (t *thread) startAgain() registers {
+	r := t.saved
 	interrupted := -int64(r.get(r.abi.result)) - restartBySystem
 	// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK
 	if !r.inSystemCall() || interrupted < 0 || interrupted == 3 || interrupted > 4 {
 		return r
 	}
 	const lengthOfSyscall = 2
-	r.set(r.abi.result, r.get(r.abi.original))
+	r.set(r.abi.result, t.waitedIn())
 	r.set(r.abi.pc, r.get(r.abi.pc)-lengthOfSyscall)
 	return r
 }

@@ -185,10 +185,13 @@ func (t Target) choose() (*thread, error) {
 		if !known {
 			return nil, unix.ENOSYS
 		}
+		if streaming := one.saved.abi.isStreaming; streaming != nil && streaming(tid) {
+			continue
+		}
 		if best != nil && one.fitness() <= best.fitness() {
 			continue
 		}
-		if one.inSystemCall() || !one.inRestartableSequence() {
+		if one.atSystemCall() || !one.inRestartableSequence() {
 			best = one
 		}
 		if one.fitness() == fittest {
@@ -208,26 +211,34 @@ const fittest = 5
 // of a time that it wants to wait: it can't be made to wait for the rest of it by what
 // a restore frame restores.
 func (t *thread) fitness() int {
-	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
 	r := &t.saved
-	switch in := t.inSystemCall(); {
+	switch in := t.atSystemCall(); {
 	case r.abi.word == 4 && !in:
 		return 1
 	case r.abi.word == 4:
 		return 2
 	case !in:
 		return 4
-	case r.callNumber() == r.abi.restart,
-		r.abi.original != 0 && -int64(r.get(r.abi.result)) == restartsWithBlock,
-		r.abi.hiddenRestart != nil && r.abi.hiddenRestart(t):
+	case r.callNumber() == r.abi.restart, t.waits():
 		return 3
 	}
 	return fittest
 }
 
-// inSystemCall reports whether the thread was stopped in a system call, or right
+// waits reports whether the thread may be in a system call that has waited for part of
+// its time, and not yet be about to go on with that by restart_syscall.
+func (t *thread) waits() bool {
+	const restartsWithBlock = 516 // ERESTART_RESTARTBLOCK of linux/errno.h
+	r := &t.saved
+	if r.abi.hiddenRestart != nil {
+		return r.abi.hiddenRestart(t)
+	}
+	return r.inSystemCall() && -int64(r.get(r.abi.result)) == restartsWithBlock && r.callNumber() != r.abi.restart
+}
+
+// atSystemCall reports whether the thread was stopped in a system call, or right
 // before one, as far as can be told.
-func (t *thread) inSystemCall() bool {
+func (t *thread) atSystemCall() bool {
 	if t.saved.abi.original != 0 {
 		return t.saved.inSystemCall()
 	}

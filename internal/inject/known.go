@@ -15,6 +15,14 @@ type Known struct {
 	mutex sync.Mutex
 	code  map[string]uint64 // by its bytes
 	stack uint64            // an address in the first thread's stack
+	waits map[int]wait      // of threads
+}
+
+// wait is a wait for a time: its system call, and the registers but for those that a
+// new start of it changes.
+type wait struct {
+	number uint64
+	place  registers
 }
 
 // findCode returns where bytes of code lie in executable memory that a thread can

@@ -56,10 +56,11 @@ type abi struct {
 	// hiddenRestart tells whether the thread may be about to start a call again that
 	// has waited for part of its time; interrupted is the error with which the stop
 	// interrupted a call, 0 for none; vectors are the registers that a call destroys,
-	// nil if they are not in use.
+	// nil if they are not in use; a thread that isStreaming would lose more.
 	hiddenRestart func(*thread) bool
 	interrupted   func(*thread) unix.Errno
 	vectors       func(tid int) []byte
+	isStreaming   func(tid int) bool
 }
 
 // registers are those of a stopped thread.
@@ -110,6 +111,15 @@ func (r *registers) set(place int, value uint64) {
 // as its registers tell.
 func (r *registers) inSystemCall() bool {
 	return r.abi.original != 0 && int64(r.get(r.abi.original)) >= 0
+}
+
+// place returns the registers without the number and the result of a system call.
+func (r *registers) place() registers {
+	place := *r
+	for _, changed := range []int{r.abi.number, r.abi.original, r.abi.result} {
+		place.set(changed, 0)
+	}
+	return place
 }
 
 // callNumber returns the number of the system call that the thread is in.

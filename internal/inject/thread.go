@@ -24,7 +24,6 @@ type thread struct {
 	lost   error // why it can't be
 
 	vectors []byte        // registers that system calls destroy
-	waited  uint64        // the system call that waits for a time, where saved has restart_syscall in its place
 	frame   *restoreFrame // nil when it has none
 
 	filtersRead bool
@@ -50,11 +49,18 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if err := t.confirmAllowed(made.get(abi.pc), abi.numbers[f], a); err != nil {
 		return 0, err
 	}
+	if abi.original == 0 { // a filter is shown the first argument of the call that is exchanged
+		shown := a
+		shown[0] = before.get(abi.arguments[0])
+		if err := t.confirmAllowed(made.get(abi.pc), abi.numbers[f], shown); err != nil {
+			return 0, err
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if err := t.take(&before); err != nil {
-		return 0, err
+	if t.lost != nil {
+		return 0, t.lost
 	}
 	ctx = t.bound(ctx)
 	err = t.enter(ctx, &before, &made)
@@ -110,10 +116,17 @@ func (t *thread) prepare(number uint64, arguments [6]uint64) (before, made regis
 	return before, made, nil
 }
 
-// enter brings the thread to the entry of a system call and makes that the call.
+// enter brings the thread to the entry of a system call and makes that the call. From
+// the first time on signals are kept from it until it is given back.
 func (t *thread) enter(ctx context.Context, before, made *registers) error {
 	if err := before.write(t.tid); err != nil {
 		return t.lose(err)
+	}
+	if !t.taken {
+		t.taken = true
+		if err := t.setMask(^uint64(0)); err != nil {
+			return err
+		}
 	}
 	if err := t.runToSystemCall(ctx); err != nil {
 		return err
@@ -150,21 +163,11 @@ func (t *thread) isDispatched() bool {
 	return dispatch.Selector == 0 || t.target.Memory.Read(dispatch.Selector, selector[:]) != nil || selector[0] != 0
 }
 
-// take keeps signals from the thread until it is given back. With its registers as
-// they are before a call, a frame restores its signal mask, too.
-func (t *thread) take(before *registers) error {
-	if t.taken {
-		return t.lost
-	}
-	t.taken = true
-	if err := before.write(t.tid); err != nil {
-		return t.lose(err)
-	}
-	return t.setMask(^uint64(0))
-}
-
 // begin makes the thread ready to be let run.
 func (t *thread) begin() (err error) {
+	if t.waits() {
+		t.noteWait()
+	}
 	if t.mask, err = linux.PtraceSigmask(t.tid); err != nil {
 		return t.lose(err)
 	}
@@ -181,30 +184,50 @@ func (t *thread) begin() (err error) {
 	return nil
 }
 
+// noteWait notes the system call in which the thread waits for a time, for when it is
+// found where it goes on with that by restart_syscall.
+func (t *thread) noteWait() {
+	t.target.Known.mutex.Lock()
+	defer t.target.Known.mutex.Unlock()
+	if t.target.Known.waits == nil {
+		t.target.Known.waits = map[int]wait{}
+	}
+	t.target.Known.waits[t.tid] = wait{t.saved.callNumber(), t.saved.place()}
+}
+
+// waitedIn returns the number of the system call that is to begin anew if we are
+// killed, because rt_sigreturn makes the kernel forget the rest of a wait.
+func (t *thread) waitedIn() uint64 {
+	number := t.saved.callNumber()
+	t.target.Known.mutex.Lock()
+	defer t.target.Known.mutex.Unlock()
+	if known, ok := t.target.Known.waits[t.tid]; ok && number == t.saved.abi.restart && known.place == t.saved.place() {
+		return known.number
+	}
+	return number
+}
+
 // settle makes the registers tell all that the thread needs to go on, where the kernel
 // keeps for itself that a system call which waits for a time is to wait for the rest
 // of it: restart_syscall, whose number it puts into the registers when the thread
 // goes on. So it is let go on, to the entry of that, and stopped again, which ends the
 // wait as the first stop did. It returns false if the thread got a signal instead,
-// which it holds back for the session. If we are killed, it waits on by itself.
+// which it holds back for the session. If we are killed, it waits on by itself, but
+// with all signals blocked where the stop is a debugger's.
 func (t *thread) settle(ctx context.Context) (settled bool, err error) {
-	hidden := t.saved.abi.hiddenRestart
-	if hidden == nil {
-		return true, nil
-	}
-	for hidden(t) {
+	hidden, adopted := t.saved.abi.hiddenRestart, t.target.Session.Adopted()
+	for hidden != nil && hidden(t) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		t.waited = t.saved.get(t.saved.abi.number)
-		if t.target.Session.Adopted() { // where nobody is told of a signal
+		if adopted { // where nobody is told of a signal
 			if err := t.setMask(^uint64(0)); err != nil {
 				return false, err
 			}
 		}
 		held := false
 		err := t.runTo(ctx, unix.PtraceSyscall, func(stop linux.StopInfo) bool {
-			held = stop.IsSignal() && !t.target.Session.Adopted()
+			held = stop.IsSignal() && !adopted
 			return held || stop.IsSystemCall()
 		})
 		if err != nil || held {

@@ -83,7 +83,7 @@ func TestAWaitForATimeEndsThoughCallsAreMadeMeanwhile(t *testing.T) {
 // A signal that comes while the process is stopped has the effect that it would have
 // had without a call.
 func TestASignalDuringTheStopEndsAWait(t *testing.T) {
-	for _, call := range []string{"nanosleep", "clock_nanosleep", "futex", "poll", "read", "sigsuspend"} {
+	for _, call := range []string{"nanosleep", "clock_nanosleep", "futex", "poll", "read", "sigsuspend", "recvmmsg", "splice"} {
 		for _, when := range []string{"before the calls", "between the calls", "after the calls"} {
 			t.Run(call+"/"+when, func(t *testing.T) {
 				process := startWait(t, call, time.Hour)

@@ -2,7 +2,9 @@
  * for as many milliseconds as the second argument says, and prints how many it took,
  * what the call returned and how many signals it caught meanwhile.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,8 +40,12 @@ int main(int argc, char **argv)
 	struct timespec time = {wait / 1000, wait % 1000 * 1000000};
 	unsigned word = 0;
 	sigset_t none;
+	int sockets[2], from[2], to[2];
+	struct mmsghdr message = {0};
 	long result = -1;
 
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0 || pipe(from) != 0 || pipe(to) != 0)
+		return 2;
 	sigemptyset(&none);
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* its writers are siblings, which Yama keeps away */
 	sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
@@ -58,6 +65,10 @@ int main(int argc, char **argv)
 		result = read(0, &word, 1);
 	else if (strcmp(argv[1], "sigsuspend") == 0)
 		result = sigsuspend(&none);
+	else if (strcmp(argv[1], "recvmmsg") == 0)
+		result = recvmmsg(sockets[0], &message, 1, 0, NULL);
+	else if (strcmp(argv[1], "splice") == 0)
+		result = splice(from[0], NULL, to[1], NULL, 1, 0);
 	printf("%ld ms, %ld %s, %d\n", now() - start, result, strerror(errno), (int)caught);
 	return 0;
 }
