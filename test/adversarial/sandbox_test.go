@@ -2,7 +2,6 @@ package adversarial
 
 import (
 	"fmt"
-	"os/exec"
 	"slices"
 	"sort"
 	"strings"
@@ -137,7 +136,7 @@ func TestOpenFilesRunOut(t *testing.T) {
 // files, and which it must not be asked for when there is no room.
 func TestOpenFilesRunOutBeforeTheFirstTimer(t *testing.T) {
 	fixed := func(t testing.TB) *program { // in which a program is told by more than its layout
-		return start(t, exec.Command("setarch", "-R", testtarget.BuildC(t, "testdata/victim.c"), "o"))
+		return startC(t, "victim", "o", "fixed")
 	}
 	for _, c := range []struct {
 		name   string
