@@ -36,10 +36,11 @@ var notThere = []string{
 	"TestWritersInCInAStorm", "TestTheWritersInCFindFaults",
 }
 
-// slow are tests that take half of the time, and are run where everything is.
+// slow are tests that take long: one machine of each architecture runs them.
 var slow = []string{
-	"TestProtectOfABusyProcessLeavesNoTraceInIt", "TestCopySaysWhatArrived",
-	"TestStopAndResumeOfEveryThread", "TestStopAndContinueDuringACall",
+	"TestProtectOfABusyProcessLeavesNoTraceInIt", "TestCopySaysWhatArrived", "TestStopAndContinueDuringACall",
+	"TestStopAndResumeOfEveryThread", "TestWriteFromManyGoroutines", "TestWriteDoesNotAllocate",
+	"TestTargetIsKilledAtEachStep", "TestTargetRunsAnotherProgramAtEachStep", "TestPIDIsGivenAwayAtEachStep",
 }
 
 var (
