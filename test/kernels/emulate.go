@@ -27,19 +27,9 @@ func (r *result) emulate() error {
 	a := architectures[slices.IndexFunc(architectures, func(a architecture) bool { return a.has(r.machine) })]
 	ctx, cancel := context.WithTimeout(context.Background(), *deadline)
 	defer cancel()
-	skipped := slices.Clone(notThere)
-	if !r.slow {
-		skipped = append(skipped, slow...)
-	}
-	pattern := "^(" + strings.Join(skipped, "|") + ")$"
-	if *skip != "" {
-		pattern += "|" + *skip
-	}
-	// Messages of the kernel's that are no emergency stay out of the tests' output.
-	line := strings.Join([]string{"console=" + a.console, "panic=-1", "loglevel=1", "secretmem.enable=1",
-		"YAMA=" + r.yama, "RUN_AS=" + r.user, "PACKAGES=" + strings.Join(r.packages, ","), `"SKIP=` + pattern + `"`, r.append}, " ")
-	if len(line) >= 2048 { // COMMAND_LINE_SIZE of arm64 and, on older kernels, amd64
-		return fmt.Errorf("the kernel's command line has %d bytes; it takes 2047", len(line))
+	line, err := r.commandLine(a.console)
+	if err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, a.emulator[0], append(slices.Clone(a.emulator[1:]),
 		"-cpu", r.processor, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
@@ -77,4 +67,23 @@ func (r *result) emulate() error {
 		err = fmt.Errorf("%d packages of %d ran", len(r.ran), len(r.packages))
 	}
 	return err
+}
+
+// commandLine returns that of the kernel: see init for the words in capitals.
+func (m machine) commandLine(console string) (string, error) {
+	skipped := slices.Clone(notThere)
+	if !m.slow {
+		skipped = append(skipped, slow...)
+	}
+	pattern := "^(" + strings.Join(skipped, "|") + ")$"
+	if *skip != "" {
+		pattern += "|" + *skip
+	}
+	// Messages of the kernel's that are no emergency stay out of the tests' output.
+	line := strings.Join([]string{"console=" + console, "panic=-1", "loglevel=1", "secretmem.enable=1",
+		"YAMA=" + m.yama, "RUN_AS=" + m.user, "PACKAGES=" + strings.Join(m.packages, ","), `"SKIP=` + pattern + `"`, m.append}, " ")
+	if len(line) >= 2048 { // COMMAND_LINE_SIZE of both architectures
+		return "", fmt.Errorf("the kernel's command line has %d bytes; it takes 2047", len(line))
+	}
+	return line, nil
 }

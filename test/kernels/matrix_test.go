@@ -10,6 +10,11 @@ func TestMatrixOfTheFile(t *testing.T) {
 	if err != nil || len(all) < 15 {
 		t.Fatalf("%d machines, %v", len(all), err)
 	}
+	for _, m := range all {
+		if _, err := m.commandLine("ttyAMA0"); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
 	two, err := parseMatrix(matrix, []string{all[3].name, all[1].name})
 	if err != nil || len(two) != 2 || two[0].name != all[1].name || two[1].name != all[3].name {
 		t.Errorf("two machines by their names are %v, %v", two, err)
