@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
 // run emulates the machine until it has powered itself off, and returns what its tests
@@ -50,7 +52,7 @@ func (r *result) emulate() error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := testtarget.StartCommand(cmd); err != nil {
 		return err
 	}
 	err = r.read(io.TeeReader(console, log), events)
