@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -191,7 +192,7 @@ func TestNoCallReachesTheMemoryOfAnEndedProcess(t *testing.T) {
 
 // A process whose first thread ends while it is held is the same one.
 func TestAProcessLivesOnWithoutItsFirstThread(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "4k pages")
+	testtarget.Need(t, "64-bit tests")
 	process := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/newcomer.c"), "random"))
 	process.Line()
 	tasks := holdInEachWay(t, process.PID)
@@ -213,6 +214,25 @@ func TestAProcessLivesOnWithoutItsFirstThread(t *testing.T) {
 				t.Errorf("WithWritable = %v", err)
 			}
 		})
+	}
+}
+
+// The files of a thread that has ended belong to root.
+func TestAPlainUserWritesWithoutTheFirstThread(t *testing.T) {
+	testtarget.Need(t, "64-bit tests", "root", "open programs")
+	user := &syscall.Credential{Uid: 65534, Gid: 65534}
+	cmd := exec.Command(testtarget.BuildC(t, "testdata/newcomer.c"), "random")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	process := testtarget.StartProcess(t, cmd)
+	process.Line()
+	endFirst(t, process)
+	got := sandbox{PID: process.PID, Address: newcomerPages, Data: "lives"}.run(t, user)
+	if got.Code != "KERN_SUCCESS" || got.Op != "" {
+		t.Errorf("the write is %+v; want KERN_SUCCESS", got)
+	}
+	p := make([]byte, 5)
+	if _, err := taskFor(t, process.PID).ReadAt(p, newcomerPages); err != nil || string(p) != "lives" {
+		t.Errorf("%q is there, %v; want lives", p, err)
 	}
 }
 

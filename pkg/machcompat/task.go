@@ -292,15 +292,21 @@ func (p *process) procMem() (*pwrite.ProcMem, error) {
 }
 
 // A process lives on when its first thread ends before the others. The kernel
-// then finds no memory by the process's number: not in /proc/PID, and not for
-// process_vm_writev. It does by the number of a thread that lives.
+// then finds no memory by the process's number: not in /proc/PID, whose files belong
+// to root then, and not for process_vm_writev. It does by the number of a thread that
+// lives.
 
 // throughThread opens a file of /proc/PID, and if the first thread has ended,
 // that of another thread. A thread that is listed before and after is the same
 // one: its number was not given to another process meanwhile.
 func throughThread[T io.Closer](pid int, open func(id int) (T, error)) (T, error) {
 	file, err := open(pid)
-	if !errors.Is(err, unix.ESRCH) {
+	ended := errors.Is(err, unix.ESRCH)
+	if errors.Is(err, unix.EACCES) {
+		first, statErr := procstatus.ReadStat(pid, pid)
+		ended = statErr == nil && first.State == 'Z'
+	}
+	if !ended {
 		return file, err
 	}
 	tryThreads(pid, func(tid int) bool {
