@@ -161,6 +161,9 @@ func (a architecture) buildPrograms(run string) error {
 		if err != nil {
 			return err
 		}
+		if path == "test/c" {
+			sources = append(sources, "test/c/testdata/programs/victim.c")
+		}
 		for _, source := range sources {
 			for _, flags := range slices.Concat(variants[source], [][]string{nil}) {
 				// Some are for one architecture, or for flags of their own only.
