@@ -73,11 +73,7 @@ func (r *result) emulate() error {
 
 // commandLine returns that of the kernel: see init for the words in capitals.
 func (m machine) commandLine(console string) (string, error) {
-	skipped := slices.Clone(notThere)
-	if !m.slow {
-		skipped = append(skipped, slow...)
-	}
-	pattern := "^(" + strings.Join(skipped, "|") + ")$"
+	pattern := "^(" + strings.Join(m.skipped, "|") + ")$"
 	if *skip != "" {
 		pattern += "|" + *skip
 	}

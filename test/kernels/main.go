@@ -43,6 +43,17 @@ var slow = []string{
 	"TestTargetIsKilledAtEachStep", "TestTargetRunsAnotherProgramAtEachStep", "TestPIDIsGivenAwayAtEachStep",
 }
 
+// long are tests that take half of the rest, and are left out at a reduced size.
+var long = []string{
+	"TestConformanceLayouts", "TestConformanceMatrixOfTheFamily", "TestNoCallReachesAnotherAddressSpace",
+	"TestNoCallReachesTheMemoryOfAnEndedProcess", "TestWriteOfBytesThatCannotBeRead",
+	"TestSignalsOfJobControlToATaskThatIsStopped", "TestCompareAndWriteIsOneStop",
+	"TestKillOfAWriterThatHasSuspendedTheTask", "TestCallsOnATaskWithThreadsOfTheKernels",
+	"TestSegmentsThatSeveralThreadsWrite", "TestAHoleBeforeSeveralThreads", "TestWriteOfSeveralChunks",
+	"TestSessionsOnOneProcessTakeTurns", "TestStopOfThreadsThatCreateThreads",
+	"TestWalksSeeWhatStaysWhileOthersComeAndGo", "TestManyWalksAtOnceSeeTheWholeList",
+}
+
 var (
 	packages   = flag.String("packages", "", "run the tests of these packages alone, with commas")
 	skip       = flag.String("skip", "", "leave out the tests that match this pattern too")

@@ -46,8 +46,8 @@ type machine struct {
 	processor     string
 	yama, user    string
 	packages      []string
-	slow          bool   // its tests too
-	append        string // to the kernel's command line
+	skipped       []string // tests
+	append        string   // to the kernel's command line
 }
 
 // log is a file that a run leaves, and image its kernel.
@@ -74,7 +74,7 @@ var packageSets = map[string][]string{
 
 // reduce leaves out what takes long.
 func (m *machine) reduce() {
-	m.slow = false
+	m.skipped = slices.Concat([]string{"TestRandomCommandLines"}, slow, long)
 	m.packages = slices.DeleteFunc(slices.Clone(m.packages), func(path string) bool {
 		return strings.HasPrefix(path, "test/")
 	})
@@ -93,7 +93,10 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 		}
 		m := machine{
 			name: fields[0], arch: fields[1], suite: fields[2], kernel: fields[3], processor: fields[4],
-			yama: fields[5], user: fields[6], slow: fields[7] == "all", append: strings.Join(fields[8:], " "),
+			yama: fields[5], user: fields[6], skipped: notThere, append: strings.Join(fields[8:], " "),
+		}
+		if fields[7] != "all" {
+			m.skipped = slices.Concat(notThere, slow)
 		}
 		set, ok := packageSets[fields[7]]
 		if m.packages = set; !ok {
@@ -108,7 +111,7 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 		case badPattern != nil:
 			err = badPattern
 		case len(m.yama) != 1 || !strings.Contains("0123", m.yama):
-			err = fmt.Errorf("Yama has no level %q", m.yama)
+			err = fmt.Errorf("no level of Yama is called %q", m.yama)
 		case m.user != "root" && m.user != "user":
 			err = fmt.Errorf("no user is called %q", m.user)
 		case unknown >= 0:
