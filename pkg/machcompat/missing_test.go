@@ -19,7 +19,7 @@ type missingTarget struct {
 func startMissing(t *testing.T) missingTarget {
 	t.Helper()
 	testtarget.Need(t, "64-bit tests") // a word of 4 bytes holds no address of it for process_vm_writev
-	testtarget.Need(t, "userfaultfd", "4k pages")
+	testtarget.Need(t, "userfaultfd")
 	target := missingTarget{Process: testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/missing.c")))}
 	if _, err := fmt.Sscanf(target.Line(), "ready %v", &target.base); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // Threads that the kernel made for io_uring belong to the task, never run its code,
 // and can't be made to make a system call.
 func TestCallsOnATaskWithThreadsOfTheKernels(t *testing.T) {
-	testtarget.Need(t, "io_uring", "4k pages")
+	testtarget.Need(t, "io_uring")
 	program := testtarget.BuildC(t, "testdata/rings.c")
 	for _, kind := range []string{"sqpoll", "workers", "both"} {
 		for _, state := range []string{"reads", "waits", "computes", "gone"} {
