@@ -115,6 +115,7 @@ func TestStopOfAProcessWithoutItsFirstThread(t *testing.T) {
 // The first thread can end between its seizing and its stop, and the kernel
 // does not tell the tracer before all others have ended.
 func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
+	t.Setenv("GODEBUG", "asyncpreemptoff=1") // a signal would stop the thread before it ends
 	target := testtarget.Start(t)
 	seized, end := make(chan error), make(chan error)
 	released := make(chan bool)

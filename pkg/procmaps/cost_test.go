@@ -37,7 +37,7 @@ func bytesRead(t *testing.T, f func()) uint64 {
 
 func TestTextReadsOnlyAsFarAsItMust(t *testing.T) {
 	target := testtarget.Start(t)
-	target.Do("split 5000")
+	target.Do("split %d", 5000*page/4096) // for as many pages of text
 	freeze(t, target.PID)
 	maps := open(t, target.PID, procmaps.Text)
 	all := mustCollect(t, maps.All())
