@@ -173,6 +173,7 @@ func (c *Caller) giveBack(err *error) {
 // thread before any other of those.
 func (t Target) choose() (*thread, error) {
 	var best *thread
+	bestFitness := 0
 	for _, tid := range t.Session.TIDs() {
 		one := &thread{target: t, tid: tid}
 		if !one.mayRun() || one.isDispatched() {
@@ -188,13 +189,14 @@ func (t Target) choose() (*thread, error) {
 		if streaming := one.saved.abi.isStreaming; streaming != nil && streaming(tid) {
 			continue
 		}
-		if best != nil && one.fitness() <= best.fitness() {
+		fitness := one.fitness()
+		if fitness <= bestFitness {
 			continue
 		}
 		if one.atSystemCall() || !one.inRestartableSequence() {
-			best = one
+			best, bestFitness = one, fitness
 		}
-		if one.fitness() == fittest {
+		if fitness == fittest {
 			break
 		}
 	}
