@@ -1,7 +1,6 @@
 package inject
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -18,18 +17,12 @@ const (
 	frameMask           = frameContext + 40
 	frameRegisters      = frameContext + 184 // x0 to x30 sp pc pstate
 	frameRecords        = frameContext + 464 // each with a magic number and its size
-
-	// An alternate signal stack with these flags is refused, and the error is
-	// passed over: the thread keeps the one that it has.
-	noAlternate = 0x10
+	frameHead           = frameRecords
 
 	fpsimdMagic = 0x46508001
 	sveMagic    = 0x53564501
 	poeMagic    = 0x504f4530
 )
-
-// frameMark stands in the link of our frames.
-var frameMark = [8]byte{'v', 'm', 'w', 'r', 'i', 't', 'e'}
 
 // layFrame makes the frame of a thread. It returns false when it can't.
 func layFrame(t *thread) ([]byte, bool) {
@@ -40,7 +33,7 @@ func layFrame(t *thread) ([]byte, bool) {
 	}
 	frame := make([]byte, frameRecords, frameSize)
 	copy(frame[frameLink:], frameMark[:])
-	binary.NativeEndian.PutUint32(frame[frameAlternateFlags:], noAlternate)
+	binary.NativeEndian.PutUint64(frame[frameAlternateFlags:], noAlternate)
 	binary.NativeEndian.PutUint64(frame[frameMask:], t.mask)
 	r := t.saved
 	if t.atSystemCall() {
@@ -83,11 +76,4 @@ func hasControlStack(tid int) bool {
 	text := make([]byte, 8*len(state))
 	n, err := linux.PtraceRegisterSet(tid, unix.NT_ARM_GCS, text)
 	return err == nil && n >= 8 && binary.NativeEndian.Uint64(text) != 0
-}
-
-// isFrame reports whether the bytes begin with a frame that this package has
-// laid, and been killed before it could remove it.
-func isFrame(p []byte) bool {
-	return len(p) >= frameRecords && bytes.Equal(p[frameLink:frameLink+8], frameMark[:]) &&
-		binary.NativeEndian.Uint32(p[frameAlternateFlags:]) == noAlternate
 }

@@ -20,13 +20,11 @@ const (
 	frameRegisters      = 48
 	framePointerToState = frameRegisters + 23*8
 	frameMask           = frameRegisters + 256
+	frameHead           = frameState
 	frameState          = 512 // behind siginfo_t, which nobody reads; aligned to 64, as XRSTOR wants it
 
 	flagsOfContext = 7 // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 	extendedState  = 1 // UC_FP_XSTATE
-	// An alternate signal stack with these flags is refused, and the error is
-	// passed over: the thread keeps the one that it has.
-	noAlternate = 0x10
 )
 
 // Marks in the state of the vector registers, of asm/sigcontext.h.
@@ -41,9 +39,6 @@ const (
 	lengthOfMagic2  = 4
 	restartBySystem = 0x200 // ERESTARTSYS of linux/errno.h, and those that follow
 )
-
-// frameMark stands in the link of our frames.
-var frameMark = [8]byte{'v', 'm', 'w', 'r', 'i', 't', 'e'}
 
 // The places of registers in the kernel's user_regs_struct, in the order in
 // which struct sigcontext has them: r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx,
@@ -124,11 +119,4 @@ func signalState(state []byte) ([]byte, bool) {
 	state = bytes.Clone(state)
 	copy(state[stateSoftware:], software)
 	return binary.NativeEndian.AppendUint32(state, stateMagic2), true
-}
-
-// isFrame reports whether the bytes begin with a frame that this package has
-// laid, and been killed before it could remove it.
-func isFrame(p []byte) bool {
-	return len(p) >= frameState && bytes.Equal(p[frameLink:frameLink+8], frameMark[:]) &&
-		binary.NativeEndian.Uint64(p[frameAlternateFlags:]) == noAlternate
 }
