@@ -112,7 +112,7 @@ static inline void peek(mach_vm_address_t address, void *data, size_t size)
 /* The byte that the target filled its memory with (see its layout command). */
 static inline unsigned char filled(mach_vm_size_t offset)
 {
-	return (unsigned char)((unsigned char)offset ^ (unsigned char)(offset / 4096 + 1));
+	return (unsigned char)((unsigned char)offset ^ (unsigned char)(offset / PAGES(1) + 1));
 }
 
 /* The line of the target's maps that address lies in, or "". */
