@@ -63,18 +63,24 @@ var allPackages = []string{
 	"test/adversarial", "test/c",
 }
 
-// packageSets are what a line may say instead of packages. Only "all" has the slow tests:
-// they are about an architecture more than about a kernel.
-var packageSets = map[string][]string{
-	"all":    allPackages,
-	"most":   allPackages,
-	"memory": {"internal/inject", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"},
-	"rights": {"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/pwrite"},
-}
+// A packageSet is what a line may say instead of packages.
+type packageSet struct{ packages, skipped []string }
+
+// Only "all" has the slow tests: they are about an architecture more than about a kernel.
+var (
+	withoutSlow = slices.Concat(notThere, slow)
+	withoutLong = slices.Concat([]string{"TestRandomCommandLines"}, slow, long)
+	packageSets = map[string]packageSet{
+		"all":    {allPackages, notThere},
+		"most":   {allPackages, withoutSlow},
+		"memory": {[]string{"internal/inject", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite"}, withoutSlow},
+		"rights": {[]string{"cmd/vmwrite", "internal/diagnose", "internal/inject", "internal/ptrace", "pkg/machcompat", "pkg/pwrite"}, withoutLong},
+	}
+)
 
 // reduce leaves out what takes long.
 func (m *machine) reduce() {
-	m.skipped = slices.Concat([]string{"TestRandomCommandLines"}, slow, long)
+	m.skipped = withoutLong
 	m.packages = slices.DeleteFunc(slices.Clone(m.packages), func(path string) bool {
 		return strings.HasPrefix(path, "test/")
 	})
@@ -93,15 +99,13 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 		}
 		m := machine{
 			name: fields[0], arch: fields[1], suite: fields[2], kernel: fields[3], processor: fields[4],
-			yama: fields[5], user: fields[6], skipped: notThere, append: strings.Join(fields[8:], " "),
-		}
-		if fields[7] != "all" {
-			m.skipped = slices.Concat(notThere, slow)
+			yama: fields[5], user: fields[6], append: strings.Join(fields[8:], " "),
 		}
 		set, ok := packageSets[fields[7]]
-		if m.packages = set; !ok {
-			m.packages = strings.Split(fields[7], ",")
+		if !ok {
+			set = packageSet{strings.Split(fields[7], ","), withoutSlow}
 		}
+		m.packages, m.skipped = set.packages, set.skipped
 		unknown := slices.IndexFunc(m.packages, func(path string) bool { return !slices.Contains(allPackages, path) })
 		switch _, badPattern := path.Match(m.kernel, ""); {
 		case !slices.ContainsFunc(architectures, func(a architecture) bool { return a.name == m.arch }):
