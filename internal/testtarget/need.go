@@ -57,7 +57,7 @@ var capabilities = map[string]struct {
 	"memfd_secret":  {tryMemfdSecret, "boot with secretmem.enable=1"},
 	"userfaultfd":   {tryUserfaultfd, "run the tests as root, or sysctl vm.unprivileged_userfaultfd=1"},
 	"io_uring":      {tryIOUring, "sysctl kernel.io_uring_disabled=0, outside of containers whose seccomp filter refuses it"},
-	"hugetlb":       {tryHugetlb, "sysctl vm.nr_hugepages=8"},
+	"hugetlb":       {tryHugetlb, "echo 8 >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"},
 	"rseq":          {nil, "install a C library that registers restartable sequences, such as glibc 2.35"},
 	"/proc/PID/io":  {nil, "use a kernel with CONFIG_TASK_IO_ACCOUNTING"},
 	"kthreadd":      {tryKthreadd, "test outside of containers, where kernel threads are seen"},
@@ -333,7 +333,7 @@ func tryIOUring() error {
 }
 
 func tryHugetlb() error {
-	page, err := unix.Mmap(-1, 0, 2<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_HUGETLB)
+	page, err := unix.Mmap(-1, 0, 2<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_HUGETLB|unix.MAP_HUGE_2MB)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -42,7 +43,7 @@ static char *thp(void)
 
 static char *hugetlb(void)
 {
-	char *page = map(NULL, 2 << 20, ACCESS, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
+	char *page = map(NULL, 2 << 20, ACCESS, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1);
 	if (page)
 		memset(page, 'o', 2 << 20);
 	return page;
