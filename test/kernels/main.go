@@ -80,20 +80,26 @@ func run(names []string) error {
 	if err != nil {
 		return err
 	}
+	if *packages != "" {
+		set, err := packageSetOf(*packages)
+		if err != nil {
+			return err
+		}
+		for i := range machines {
+			machines[i].packages = set.packages
+		}
+	}
+	if *reduced {
+		for i := range machines {
+			machines[i].reduce()
+		}
+	}
 	if err := obtain(machines); err != nil {
 		if *ifPossible {
 			fmt.Printf("the tests do not run on other kernels: %v\n", err)
 			return nil
 		}
 		return err
-	}
-	for i := range machines {
-		if *packages != "" {
-			machines[i].packages = strings.Split(*packages, ",")
-		}
-		if *reduced {
-			machines[i].reduce()
-		}
 	}
 	for _, a := range architectures {
 		if slices.ContainsFunc(machines, a.has) {

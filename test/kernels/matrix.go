@@ -78,6 +78,20 @@ var (
 	}
 )
 
+// packageSetOf returns the set of a name, or of packages with commas between them.
+func packageSetOf(name string) (packageSet, error) {
+	if set, ok := packageSets[name]; ok {
+		return set, nil
+	}
+	set := packageSet{strings.Split(name, ","), withoutSlow}
+	for _, path := range set.packages {
+		if !slices.Contains(allPackages, path) {
+			return packageSet{}, fmt.Errorf("no package %s has tests for these machines", path)
+		}
+	}
+	return set, nil
+}
+
 // reduce leaves out what takes long.
 func (m *machine) reduce() {
 	m.skipped = withoutLong
@@ -101,12 +115,8 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 			name: fields[0], arch: fields[1], suite: fields[2], kernel: fields[3], processor: fields[4],
 			yama: fields[5], user: fields[6], append: strings.Join(fields[8:], " "),
 		}
-		set, ok := packageSets[fields[7]]
-		if !ok {
-			set = packageSet{strings.Split(fields[7], ","), withoutSlow}
-		}
+		set, unknown := packageSetOf(fields[7])
 		m.packages, m.skipped = set.packages, set.skipped
-		unknown := slices.IndexFunc(m.packages, func(path string) bool { return !slices.Contains(allPackages, path) })
 		switch _, badPattern := path.Match(m.kernel, ""); {
 		case !slices.ContainsFunc(architectures, func(a architecture) bool { return a.name == m.arch }):
 			err = fmt.Errorf("no architecture is called %q", m.arch)
@@ -118,8 +128,8 @@ func parseMatrix(text string, names []string) (machines []machine, err error) {
 			err = fmt.Errorf("no level of Yama is called %q", m.yama)
 		case m.user != "root" && m.user != "user":
 			err = fmt.Errorf("no user is called %q", m.user)
-		case unknown >= 0:
-			err = fmt.Errorf("no package %s has tests for these machines", m.packages[unknown])
+		case unknown != nil:
+			err = unknown
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d of the matrix: %w", number+1, err)
