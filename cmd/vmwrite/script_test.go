@@ -37,6 +37,7 @@ func (w withTargets) Run() int { return testtarget.Main(w.m) }
 //	status N CMD...     runs a command that must end with status N
 //	there ADDRESS HEX   the target holds these bytes there
 func TestScript(t *testing.T) {
+	testtarget.Need(t, "own children")
 	program := testtarget.Build(t, "")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

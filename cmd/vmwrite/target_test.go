@@ -14,7 +14,7 @@ func TestPIDOfName(t *testing.T) {
 		if text, err := exec.Command("cp", testtarget.Build(t, ""), program).CombinedOutput(); err != nil {
 			t.Fatal(string(text), err)
 		}
-		target := testtarget.StartBinary(t, program)
+		target := testtarget.StartBystander(t, program)
 		for _, name := range []string{name, name[:min(len(name), 15)]} {
 			if pid, err := pidOfName(name); err != nil || pid != target.PID {
 				t.Errorf("pidOfName(%q) = %d, %v; want %d", name, pid, err, target.PID)

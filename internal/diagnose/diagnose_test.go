@@ -48,12 +48,12 @@ func TestWhy(t *testing.T) {
 	if text, err := exec.Command("cp", testtarget.Build(t, ""), odd).CombinedOutput(); err != nil {
 		t.Fatal(string(text), err)
 	}
-	target := testtarget.Start(t)
+	target := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	target.Do("threads 1")
-	zombie := testtarget.StartBinary(t, odd)
+	zombie := testtarget.StartBystander(t, odd)
 	zombie.Kill()
 	waitForState(t, zombie.PID, "Z")
-	headless := testtarget.Start(t)
+	headless := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	headless.Do("endfirst")
 	waitForState(t, headless.PID, "Z")
 	threads, err := procstatus.Threads(target.PID)

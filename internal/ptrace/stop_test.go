@@ -158,7 +158,7 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 }
 
 func TestStopOfWhatCannotBeStopped(t *testing.T) {
-	gone, zombie := testtarget.Start(t), testtarget.Start(t)
+	gone, zombie := testtarget.StartBystander(t, testtarget.Build(t, "")), testtarget.StartBystander(t, testtarget.Build(t, ""))
 	gone.End()
 	zombie.Kill()
 	testtarget.WaitForStates(t, zombie.PID, "Z")

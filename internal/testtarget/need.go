@@ -47,7 +47,9 @@ var capabilities = map[string]struct {
 	"avx":           {tryAVX, "use a processor with AVX"},
 	"64-bit tests":  {try64Bit, "test for a 64-bit architecture"},
 	"4k pages":      {try4KPages, "use a kernel with pages of 4096 bytes"},
-	"tracing":       {tryTracing, "run the tests as root, or sysctl kernel.yama.ptrace_scope=0"},
+	"tracing":       {tryYama("0", "2"), "run the tests as root, or sysctl kernel.yama.ptrace_scope=0"},
+	"own children":  {tryYama("1", "2"), "run the tests as root, or sysctl kernel.yama.ptrace_scope=1"},
+	"other users":   {tryYama("1", "1"), "sysctl kernel.yama.ptrace_scope=1"},
 	"open programs": {tryOpenPrograms, "use umask 022, and a TMPDIR in which every user may run programs, with set-user-id too"},
 	"forced writes": {tryForcedWrites, "boot without proc_mem.force_override"},
 	"PROCMAP_QUERY": {tryProcmapQuery, "use Linux 6.11 or later"},
@@ -217,15 +219,20 @@ func try4KPages() error {
 	return nil
 }
 
-func tryTracing() error {
-	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-	switch scope := strings.TrimSpace(string(level)); {
-	case err != nil, scope == "0":
+// tryYama asks whether Yama is at most at this level: of "own children" and "other users"
+// it is the one at which they may be traced where they allow it.
+func tryYama(user, root string) func() error {
+	return func() error {
+		most := user
+		if os.Geteuid() == 0 {
+			most = root
+		}
+		level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+		if scope := strings.TrimSpace(string(level)); err == nil && scope > most {
+			return fmt.Errorf("kernel.yama.ptrace_scope is %s", scope)
+		}
 		return nil
-	case scope == "3", os.Geteuid() != 0:
-		return fmt.Errorf("kernel.yama.ptrace_scope is %s", scope)
 	}
-	return nil
 }
 
 // tryOpenPrograms asks whether other users may run what is built and these tests

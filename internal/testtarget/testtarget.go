@@ -25,7 +25,15 @@ func Start(tb testing.TB) *Target {
 // StartBinary is Start for a target that is built already.
 func StartBinary(tb testing.TB, path string) *Target {
 	tb.Helper()
-	t := &Target{StartProcess(tb, exec.Command(path))}
+	Need(tb, "own children")
+	return StartBystander(tb, path)
+}
+
+// StartBystander is StartBinary for a test that does nothing with the target's memory and
+// threads, or expects to be refused.
+func StartBystander(tb testing.TB, path string) *Target {
+	tb.Helper()
+	t := &Target{start(tb, exec.Command(path))}
 	if line := t.Line(); line != "ready" {
 		tb.Fatalf("the target says %q; want ready", line)
 	}

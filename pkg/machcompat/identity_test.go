@@ -219,7 +219,7 @@ func TestAProcessLivesOnWithoutItsFirstThread(t *testing.T) {
 
 // The files of a thread that has ended belong to root.
 func TestAPlainUserWritesWithoutTheFirstThread(t *testing.T) {
-	testtarget.Need(t, "64-bit tests", "root", "open programs")
+	testtarget.Need(t, "64-bit tests", "root", "open programs", "other users")
 	user := &syscall.Credential{Uid: 65534, Gid: 65534}
 	cmd := exec.Command(testtarget.BuildC(t, "testdata/newcomer.c"), "random")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}

@@ -87,12 +87,12 @@ func mustBeGone(t *testing.T, task *machcompat.Task, base uint64) {
 }
 
 func TestTaskForPIDOfWhatIsNoTaskIsKERN_FAILURE(t *testing.T) {
-	zombie := testtarget.Start(t)
+	zombie := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	zombie.Kill()
 	testtarget.WaitFor(t, "a zombie", func() bool { return strings.Contains(statusOf(t, zombie.PID), "State:\tZ") })
-	ended := testtarget.Start(t)
+	ended := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	ended.End()
-	target := testtarget.Start(t)
+	target := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	target.Do("threads 1")
 	const kthreadd = 2
 	cases := []struct {

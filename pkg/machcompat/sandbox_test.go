@@ -110,7 +110,7 @@ func (s sandbox) run(t *testing.T, credential *syscall.Credential) (result sandb
 
 func TestTaskOfAnotherUserIsRefusedWithTheRule(t *testing.T) {
 	testtarget.Need(t, "root", "open programs")
-	target := testtarget.Start(t)
+	target := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	base := target.Address("layout rw-:1")
 	before := target.Bytes(base, 4)
 	got := sandbox{PID: target.PID, Address: base, Data: "evil"}.run(t, &syscall.Credential{Uid: 65534, Gid: 65534})
@@ -124,6 +124,32 @@ func TestTaskOfAnotherUserIsRefusedWithTheRule(t *testing.T) {
 	}
 	if after := target.Bytes(base, 4); string(after) != string(before) {
 		t.Errorf("% x is there; want % x", after, before)
+	}
+}
+
+func TestTaskOfASiblingIsRefusedWithYamasRule(t *testing.T) {
+	cat := exec.Command("cat") // which allows nobody to trace it
+	input, err := cat.StdinPipe()
+	if err == nil {
+		err = testtarget.StartCommand(cat)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		input.Close()
+		cat.Wait()
+	})
+	got := sandbox{PID: cat.Process.Pid, Data: "x"}.run(t, nil)
+	if testtarget.Missing("tracing") == nil {
+		if got.Code != "KERN_INVALID_ADDRESS" {
+			t.Errorf("a write to address 0 is %+v; want KERN_INVALID_ADDRESS", got)
+		}
+		return
+	}
+	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if rule := "kernel.yama.ptrace_scope=" + strings.TrimSpace(string(level)); err != nil || got.Code != "KERN_FAILURE" || got.Op != "task_for_pid" || !strings.Contains(got.Hint, rule) {
+		t.Errorf("a write is %+v (%v); want KERN_FAILURE of task_for_pid, and %s in its hint", got, err, rule)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestADeadTarget(t *testing.T) {
 }
 
 func TestOpenProcMemOfNoProcessIsENOENT(t *testing.T) {
-	target := testtarget.Start(t)
+	target := testtarget.StartBystander(t, testtarget.Build(t, ""))
 	target.End()
 	for _, pid := range []int{target.PID, 0, -1, math.MaxInt32} {
 		memory, err := pwrite.OpenProcMem(pid)
