@@ -29,23 +29,31 @@ static char *map(char *at, size_t size, int prot, int flags, int fd)
 	return got == MAP_FAILED ? NULL : got;
 }
 
+enum { HUGE = 2 << 20 };
+
+static char *first_huge_page(char *area)
+{
+	return (char *)(((uintptr_t)area + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+}
+
 /* Two huge pages, of which a small page in the middle is read-only. */
 static char *thp(void)
 {
-	enum { HUGE = 2 << 20 };
-	char *area = map(NULL, 3 * HUGE, ACCESS, FLAGS, -1);
-	char *page = (char *)(((uintptr_t)area + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+	char *page = first_huge_page(map(NULL, 3 * HUGE, ACCESS, FLAGS, -1));
 	madvise(page, 2 * HUGE, MADV_HUGEPAGE);
 	memset(page, 'o', 2 * HUGE);
 	mprotect(page + HUGE, PAGE, PROT_READ);
 	return page;
 }
 
+/* With a gap behind it. */
 static char *hugetlb(void)
 {
-	char *page = map(NULL, 2 << 20, ACCESS, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1);
+	char *area = map(NULL, 3 * HUGE, PROT_NONE, FLAGS, -1), *page = first_huge_page(area);
+	munmap(area, 3 * HUGE);
+	page = map(page, HUGE, ACCESS, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1);
 	if (page)
-		memset(page, 'o', 2 << 20);
+		memset(page, 'o', HUGE);
 	return page;
 }
 
