@@ -23,10 +23,13 @@ func (a architecture) root() string { return filepath.Join(directory, a.name, "r
 
 func (a architecture) archive() string { return a.root() + ".cpio" }
 
-// buildRoot makes the root file system of all machines of the architecture: the module at
-// /vmwrite, with the test program of each package, and what the tests build at
-// /vmwrite/.run.
-func (a architecture) buildRoot() error {
+// buildRoot makes the root file system of those machines that have the architecture: the
+// module at /vmwrite, with the test program of each package that one of them tests, and
+// what the tests build at /vmwrite/.run.
+func (a architecture) buildRoot(machines []machine) error {
+	packages := slices.DeleteFunc(slices.Clone(allPackages), func(path string) bool {
+		return !slices.ContainsFunc(machines, func(m machine) bool { return a.has(m) && slices.Contains(m.packages, path) })
+	})
 	root, err := filepath.Abs(a.root())
 	if err != nil {
 		return err
@@ -46,10 +49,10 @@ func (a architecture) buildRoot() error {
 	if err := a.copySystem(root); err != nil {
 		return err
 	}
-	if err := a.buildTests(module); err != nil {
+	if err := a.buildTests(module, packages); err != nil {
 		return err
 	}
-	if err := a.buildPrograms(filepath.Join(module, ".run")); err != nil {
+	if err := a.buildPrograms(filepath.Join(module, ".run"), packages); err != nil {
 		return err
 	}
 	cpio := exec.Command("sh", "-c", `find . | cpio --quiet -o -H newc -R 0:0 >"$1"`, "sh", root+".cpio")
@@ -123,8 +126,8 @@ func (a architecture) copySystem(root string) error {
 }
 
 // buildTests builds the test program of each package.
-func (a architecture) buildTests(module string) error {
-	for _, path := range allPackages {
+func (a architecture) buildTests(module string, packages []string) error {
+	for _, path := range packages {
 		cmd := exec.Command("go", "test", "-c", "-trimpath", "-vet=off", "-ldflags=-s -w", "-o", filepath.Join(module, path, "package.test"), "./"+path)
 		cgo := "CGO_ENABLED=0"
 		if path == "cmd/libmachcompat" {
@@ -139,7 +142,7 @@ func (a architecture) buildTests(module string) error {
 }
 
 // buildPrograms builds what the tests would build.
-func (a architecture) buildPrograms(run string) error {
+func (a architecture) buildPrograms(run string, packages []string) error {
 	if err := os.Setenv(testtarget.RunVariable, run); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (a architecture) buildPrograms(run string) error {
 		return err
 	}
 	defer errors.Close()
-	for _, path := range allPackages {
+	for _, path := range packages {
 		sources, err := filepath.Glob(path + "/testdata/*.c")
 		if err != nil {
 			return err
@@ -172,6 +175,9 @@ func (a architecture) buildPrograms(run string) error {
 				}
 			}
 		}
+	}
+	if !slices.Contains(packages, "test/c") {
+		return nil
 	}
 	cmd := exec.Command("go", "test", "-count=1", "./test/c")
 	cmd.Env = append(os.Environ(), "VMWRITE_C_BUILD="+a.name, "CC="+a.compiler("gcc"), "CXX="+a.compiler("g++"), "CGO_ENABLED=0")

@@ -43,7 +43,7 @@ var slow = []string{
 	"TestTargetIsKilledAtEachStep", "TestTargetRunsAnotherProgramAtEachStep", "TestPIDIsGivenAwayAtEachStep",
 }
 
-// long are tests that take half of the rest: left out where rights are looked at, and at a
+// long are tests that take more than half of the rest: left out where rights are looked at, and at a
 // reduced size.
 var long = []string{
 	"TestConformanceLayouts", "TestConformanceMatrixOfTheFamily", "TestNoCallReachesAnotherAddressSpace",
@@ -53,6 +53,8 @@ var long = []string{
 	"TestSegmentsThatSeveralThreadsWrite", "TestAHoleBeforeSeveralThreads", "TestWriteOfSeveralChunks",
 	"TestSessionsOnOneProcessTakeTurns", "TestStopOfThreadsThatCreateThreads",
 	"TestWalksSeeWhatStaysWhileOthersComeAndGo", "TestManyWalksAtOnceSeeTheWholeList",
+	"TestBothSourcesReadAHostileTargetAlike", "TestAWalkUnderWayAtTheEndIsErrGone", "TestMovingAllocatesNothing",
+	"TestCopyOfOverlappingRanges", "TestWithWritableOfRangesThatOverlap", "TestInjectionInADebuggersStop",
 }
 
 var (
@@ -104,7 +106,7 @@ func run(names []string) error {
 	for _, a := range architectures {
 		if slices.ContainsFunc(machines, a.has) {
 			started := time.Now()
-			if err := a.buildRoot(); err != nil {
+			if err := a.buildRoot(machines); err != nil {
 				return err
 			}
 			fmt.Printf("built for %s in %s\n", a.name, time.Since(started).Round(time.Second))

@@ -12,8 +12,12 @@ func TestMatrixOfTheFile(t *testing.T) {
 		t.Fatalf("%d machines, %v", len(all), err)
 	}
 	for _, m := range all {
-		if _, err := m.commandLine("ttyAMA0"); err != nil {
-			t.Errorf("%s: %v", m.name, err)
+		small := m
+		small.reduce()
+		for _, m := range []machine{m, small} {
+			if _, err := m.commandLine("ttyAMA0"); err != nil {
+				t.Errorf("%s: %v", m.name, err)
+			}
 		}
 	}
 	two, err := parseMatrix(matrix, []string{all[3].name, all[1].name})
