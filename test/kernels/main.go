@@ -43,8 +43,8 @@ var slow = []string{
 	"TestTargetIsKilledAtEachStep", "TestTargetRunsAnotherProgramAtEachStep", "TestPIDIsGivenAwayAtEachStep",
 }
 
-// long are tests that take more than half of the rest: left out where rights are looked at, and at a
-// reduced size.
+// long are tests that take more than half of the rest: left out where rights are looked
+// at, and at a reduced size.
 var long = []string{
 	"TestConformanceLayouts", "TestConformanceMatrixOfTheFamily", "TestNoCallReachesAnotherAddressSpace",
 	"TestNoCallReachesTheMemoryOfAnEndedProcess", "TestWriteOfBytesThatCannotBeRead",
