@@ -12,28 +12,36 @@ import (
 // outcome is the object that --json prints. Addresses are text, because a JSON
 // number can't hold 64 bits.
 type outcome struct {
-	Op                string   `json:"op"`
-	PID               int      `json:"pid"`
-	Address           string   `json:"address"`
-	Size              uint64   `json:"size"`
-	Written           *uint64  `json:"written"`     // null when that is not known
-	KernReturn        *int32   `json:"kern_return"` // null when the call was not made
-	Name              string   `json:"name"`
-	Message           string   `json:"message"`
-	Backend           string   `json:"backend"`
-	Fault             *faultAt `json:"fault"`
-	WrittenAfterFault []extent `json:"written_after_fault,omitempty"` // what was written after the fault all the same
-	Errno             *string  `json:"errno"`
-	Hint              string   `json:"hint"`
-	Data              string   `json:"data,omitempty"`    // read: the bytes in hex
-	Values            []string `json:"values,omitempty"`  // read -t: the values
-	Regions           []region `json:"regions,omitempty"` // maps
+	Op                string     `json:"op"`
+	PID               int        `json:"pid"`
+	Address           string     `json:"address"`
+	Size              uint64     `json:"size"`
+	Written           *uint64    `json:"written"`     // null when that is not known
+	KernReturn        *int32     `json:"kern_return"` // null when the call was not made
+	Name              string     `json:"name"`
+	Message           string     `json:"message"`
+	Backend           string     `json:"backend"`
+	Fault             *faultAt   `json:"fault"`
+	WrittenAfterFault []extent   `json:"written_after_fault,omitempty"` // what was written after the fault all the same
+	Errno             *string    `json:"errno"`
+	Hint              string     `json:"hint"`
+	Mismatch          []mismatch `json:"mismatch,omitempty"` // write: the places that hold other bytes than expected
+	Data              string     `json:"data,omitempty"`     // read: the bytes in hex
+	Values            []string   `json:"values,omitempty"`   // read -t: the values
+	Regions           []region   `json:"regions,omitempty"`  // maps
 }
 
 // faultAt is the first address that was not accessed.
 type faultAt struct {
 	Address string  `json:"address"`
 	Mapping *string `json:"mapping"` // its line of /proc/PID/maps, null when nothing is mapped
+}
+
+// mismatch is a place that holds other bytes than expected, both in hex.
+type mismatch struct {
+	Address  string `json:"address"`
+	Expected string `json:"expected"`
+	Found    string `json:"found"`
 }
 
 // extent is a run of bytes.
@@ -79,7 +87,9 @@ func outcomeOf(err error) outcome {
 	if e.Backend != machcompat.Auto {
 		o.Backend = e.Backend.String()
 	}
-	if e.Size > 0 && e.Fault >= e.Address {
+	if other, ok := errors.AsType[*expectationError](err); ok {
+		o.Mismatch = other.places
+	} else if e.Size > 0 && e.Fault >= e.Address {
 		o.Fault = &faultAt{Address: hexAddress(e.Fault)}
 		if e.Mapping != nil {
 			line := e.Mapping.String()
@@ -87,6 +97,17 @@ func outcomeOf(err error) outcome {
 		}
 	}
 	return o
+}
+
+// ofWhole makes the error of a part, behind done bytes, that of the whole write or
+// read.
+func ofWhole(err error, address, size, done uint64) error {
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		e.Address, e.Size = address, size
+		e.Written += done
+		e.Partial = e.Op == "vm_write" && (e.Written > 0 || len(e.WrittenAfterFault) > 0)
+	}
+	return err
 }
 
 // printJSON prints the one object of --json.
@@ -119,4 +140,12 @@ func report(s streams, err error, asJSON bool) {
 	if asJSON {
 		printJSON(s, outcomeOf(err))
 	}
+}
+
+// counted is a number of things, with an s unless it is one.
+func counted[N int | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -10,8 +10,11 @@ import (
 
 // confirmUnprotectable makes sure that --unprotect can do what it should: the
 // whole range is mapped, and nothing of it is a file that others see.
-func (j *job) confirmUnprotectable() error {
-	next, end := j.address, j.address+uint64(len(j.data))
+func (j *job) confirmUnprotectable(address, size uint64) error {
+	fault := func(code machcompat.KernReturn, at uint64, err error) *machcompat.Error {
+		return &machcompat.Error{Op: "vm_write", PID: j.task.PID(), Address: address, Size: size, Code: code, Fault: at, Err: err}
+	}
+	next, end := address, address+size
 	for mapping, err := range j.task.Regions() {
 		switch {
 		case err != nil:
@@ -20,7 +23,7 @@ func (j *job) confirmUnprotectable() error {
 			continue
 		case mapping.Start > next || next >= end:
 		case mapping.Shared && mapping.Inode != 0:
-			e := j.failure(next, 0, machcompat.KERN_NOT_SUPPORTED, fmt.Errorf("it is a shared mapping of the file, which --unprotect leaves alone"))
+			e := fault(machcompat.KERN_NOT_SUPPORTED, next, errors.New("it is a shared mapping of the file, which --unprotect leaves alone"))
 			e.Mapping = &mapping
 			e.Hint = "writing there would change " + procmaps.Printable(mapping.Path) + " itself, for every process and for good; to have that, write to the file, or change the protection with vmwrite protect and then write"
 			return e
@@ -31,19 +34,19 @@ func (j *job) confirmUnprotectable() error {
 		break
 	}
 	if next < end {
-		return j.failure(next, 0, machcompat.KERN_INVALID_ADDRESS, nil)
+		return fault(machcompat.KERN_INVALID_ADDRESS, next, nil)
 	}
 	return nil
 }
 
 // writeUnprotected makes the memory writable, writes, and puts the protection
 // back.
-func (j *job) writeUnprotected(interrupted *interruption) error {
-	if err := j.confirmUnprotectable(); err != nil {
+func (j *job) writeUnprotected() error {
+	if err := j.confirmUnprotectable(j.address, j.size); err != nil {
 		return err
 	}
-	err := j.make(interrupted, endsWhenForced, func() error {
-		return j.task.WithWritable(j.address, uint64(len(j.data)), func() error { return j.writeChunks(interrupted) })
+	err := j.make(j.interrupted, endsWhenForced, func() error {
+		return j.task.WithWritable(j.address, j.size, j.transfer)
 	})
 	if errors.Is(err, errGivenUp) && !errors.Is(err, machcompat.KERN_ABORTED) {
 		return j.givenUpAt(0, fmt.Errorf("%w, nor whether the protection was put back", err))

@@ -2,8 +2,9 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,15 +16,19 @@ import (
 type writeOptions struct {
 	targetFlags
 	backendFlags
-	kind      string
-	file      string
-	endian    string
-	expect    string
-	unprotect bool
-	verify    bool
-	dryRun    bool
-	json      bool
-	verbose   bool
+	kind       string
+	file       string
+	batch      string
+	undo       string
+	endian     string
+	expect     string
+	expects    bool // --expect was given
+	unprotect  bool
+	verify     bool
+	dryRun     bool
+	allowEmpty bool
+	json       bool
+	verbose    bool
 }
 
 func newWriteCmd(s streams) *cobra.Command {
@@ -36,15 +41,25 @@ type (-t), or a file (-f, "-" is standard input). All of it is written or
 nothing, and only where the process itself may write; the exit status is the
 kern_return_t (see vmwrite explain).
 
+--batch writes at several addresses at once. Each line of its file says
+
+  ADDRESS [TYPE] VALUE [if OLD]
+
+VALUE is bytes in hex unless a TYPE precedes it, and stands in "quotes" if it
+holds spaces. The process is stopped, and if each place with an OLD holds that,
+all is written; or nothing. --undo records what was there in the same form.
+
 Types: ` + strings.Join(valueTypes, " ") + `.
 ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 		Example: `  vmwrite write -p 4711 0x7f3a5c001000 90 90
   vmwrite write -n game 0x7f3a5c001000 -t i32 -5
   vmwrite write -n game 0x7f3a5c001000 -t cstr "Player One"
   vmwrite write -p 4711 0x7f3a5c001000 9090 --expect 7405 --verify
-  vmwrite write -p 4711 0x7f3a5c001000 -f level.bin --dry-run`,
+  vmwrite write -p 4711 0x7f3a5c001000 -f level.bin --dry-run
+  vmwrite write -p 4711 --batch patch.txt --undo undo.txt --unprotect`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.expects = cmd.Flags().Changed("expect")
 			return runWrite(s, o, args)
 		},
 	}
@@ -54,11 +69,14 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&o.kind, "type", "t", "", "type of the values")
 	flags.StringVarP(&o.file, "file", "f", "", "write the bytes of this file; - is standard input")
+	flags.StringVar(&o.batch, "batch", "", "write what the lines of this file say; - is standard input")
+	flags.StringVar(&o.undo, "undo", "", "record in a new file what was there, as a batch")
 	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
 	flags.StringVar(&o.expect, "expect", "", "stop the process, and write only if these bytes (hex) are there")
 	flags.BoolVar(&o.unprotect, "unprotect", false, "make the memory writable, write, and put its protection back")
 	flags.BoolVar(&o.verify, "verify", false, "read back and compare")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would happen, and write nothing")
+	flags.BoolVar(&o.allowEmpty, "allow-empty", false, "writing nothing is no error")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is there before, and how it is written")
 	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
@@ -70,57 +88,103 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 type job struct {
 	*writeOptions
 	caller
-	source
-	address uint64
-	expect  []byte
+	interrupted *interruption
+	address     uint64
+	size        uint64              // of all that is written
+	changes     []machcompat.Change // what is written, in order
+	input       *input              // a file that is read while it is written, instead of changes
+	lines       []int               // of a batch: the line of each change
 }
 
 // runWrite reads all that can be wrong in the command line and its files before
 // it touches the process.
 func runWrite(s streams, o *writeOptions, args []string) error {
-	if len(args) == 0 {
-		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then what to write (see vmwrite write --help)")
-	}
-	address, err := parseAddress(args[0])
+	options, err := o.options()
 	if err != nil {
 		return err
 	}
-	options, err := o.options()
-	if err != nil {
+	if err := o.confirmFlags(args); err != nil {
 		return err
 	}
 	pid, err := o.resolve()
 	if err != nil {
 		return err
 	}
-	expect, err := parseHex([]string{o.expect})
+	j := &job{writeOptions: o, caller: caller{streams: s}}
+	if o.batch != "" {
+		err = j.readBatch(pid)
+	} else {
+		err = j.readArguments(args, pid)
+	}
+	if err != nil {
+		return err
+	}
+	undo, err := o.createUndo(pid)
+	if err != nil {
+		return err
+	}
+	defer undo.close()
+	if j.task, err = machcompat.TaskForPID(pid, options...); err != nil {
+		return err
+	}
+	defer j.task.Close()
+	j.interrupted = newInterruption()
+	defer j.interrupted.stop()
+	return j.run(undo)
+}
+
+// confirmFlags refuses what contradicts itself.
+func (o *writeOptions) confirmFlags(args []string) error {
+	switch {
+	case o.batch != "" && len(args) > 0:
+		return usagef("the lines of --batch say where and what to write, and so %q is one argument too many", args[0])
+	case o.batch != "" && (o.kind != "" || o.file != "" || o.expects):
+		return usagef("the lines of --batch say what to write: -t, -f and --expect do not go with it")
+	case o.batch != "" && o.unprotect && o.stop == "never":
+		return usagef("--batch with --unprotect needs the process stopped, and --stop never forbids it")
+	case o.undo != "" && o.file != "":
+		return usagef("--undo records values and batches; of a file (-f), vmwrite read --raw keeps what was there")
+	case o.undo != "" && o.dryRun:
+		return usagef("--undo has nothing to record of a --dry-run")
+	case o.expects && strings.TrimSpace(o.expect) == "":
+		return usagef("--expect is empty; leave it out to write whatever is there")
+	case o.batch == "" && len(args) == 0:
+		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then what to write (see vmwrite write --help)")
+	case o.file != "" && (o.kind != "" || len(args) > 1):
+		return usagef("write a file (-f) or values, not both")
+	}
+	return nil
+}
+
+// readArguments reads one address, and what to write there.
+func (j *job) readArguments(args []string, pid int) (err error) {
+	if j.address, err = parseAddress(args[0]); err != nil {
+		return err
+	}
+	expect, err := parseHex([]string{j.expect})
 	if err != nil {
 		return fmt.Errorf("--expect: %w", err)
 	}
-	what, err := o.toWrite(s, args[1:], pid)
+	j.changes = []machcompat.Change{{Address: j.address, Old: expect, Unprotect: j.unprotect}}
+	if j.file != "" {
+		j.input, err = openInput(j.streams, j.file)
+		return err
+	}
+	data, err := j.encode(args[1:], pid)
 	if err != nil {
 		return err
 	}
-	defer what.release()
-	task, err := machcompat.TaskForPID(pid, options...)
-	if err != nil {
-		return err
-	}
-	j := &job{writeOptions: o, caller: caller{streams: s, task: task}, source: what, address: address, expect: expect}
-	defer task.Close()
-	return j.run()
+	j.changes[0].New, j.size = data, uint64(len(data))
+	return j.confirmSize("the values are no bytes")
 }
 
-// toWrite returns the bytes to write. They come from one place only.
-func (o *writeOptions) toWrite(s streams, values []string, pid int) (source, error) {
-	if o.file != "" {
-		if o.kind != "" || len(values) > 0 {
-			return source{}, usagef("write a file (-f) or values, not both")
-		}
-		return readSource(s, o.file)
+// confirmSize refuses to write nothing, which mostly is an accident: a variable that
+// is not set, a command in front of the pipe that failed.
+func (j *job) confirmSize(empty string) error {
+	if j.size > 0 || j.allowEmpty {
+		return nil
 	}
-	data, err := o.encode(values, pid)
-	return source{data: data}, err
+	return usagef("nothing to write: %s (if that is meant, add --allow-empty)", empty)
 }
 
 // encode returns the bytes of values.
@@ -128,17 +192,25 @@ func (o *writeOptions) encode(values []string, pid int) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, usagef("write what? give BYTES in hex, or -t TYPE VALUE, or -f FILE")
 	}
-	order, err := parseEndian(o.endian)
+	e, err := o.encoding(pid)
 	if err != nil {
 		return nil, err
 	}
-	if o.kind == "" {
-		return parseHex(values)
+	return e.encode(values)
+}
+
+// encoding is that of the values: bytes if no type was given.
+func (o *writeOptions) encoding(pid int) (encoding, error) {
+	order, err := parseEndian(o.endian)
+	if err != nil {
+		return encoding{}, err
 	}
-	if err := checkType(o.kind); err != nil {
-		return nil, err
+	e := encoding{kind: cmp.Or(o.kind, "bytes"), order: order}
+	if err := checkType(e.kind); err != nil {
+		return encoding{}, err
 	}
-	return encoding{kind: o.kind, order: order, word: wordSize(pid)}.encode(values)
+	e.word = wordSize(pid)
+	return e, nil
 }
 
 func parseEndian(text string) (binary.ByteOrder, error) {
@@ -157,103 +229,123 @@ func parseEndian(text string) (binary.ByteOrder, error) {
 }
 
 // run does the job.
-func (j *job) run() error {
+func (j *job) run(undo *undoFile) error {
+	if err := j.hold(); err != nil {
+		return err
+	}
 	if j.verbose {
-		if err := j.lookAtSource(j.describe); err != nil {
+		if err := j.describe(); err != nil {
 			return err
 		}
 	}
 	if j.dryRun {
-		if err := j.confirmExpected(); err != nil {
-			return err
-		}
 		if err := j.check(); err != nil {
 			return err
 		}
-		return j.finish(j.summary("would write"), 0)
+		return j.finish("would write", 0, nil)
 	}
-	if err := j.write(); err != nil {
+	if err := j.write(undo); err != nil {
 		return err
 	}
-	if j.verify {
-		if err := j.lookAtSource(j.readBack); err != nil {
+	return j.finish("wrote", j.size, undo)
+}
+
+// hold reads an input that must be whole before its first byte is written.
+func (j *job) hold() error {
+	in := j.input
+	if in == nil {
+		return nil
+	}
+	if in.size > 0 && !j.atomic && !j.compares() {
+		j.size = in.size
+		return nil
+	}
+	limit, behind := in.size, error(nil)
+	if limit > 0 {
+		if err := j.checkRange(j.address, limit); err != nil {
 			return err
 		}
+	} else if limit, behind = j.room(); limit == 0 && !j.allowEmpty {
+		return behind
 	}
-	return j.finish(j.summary("wrote"), uint64(len(j.data)))
+	j.interrupted.came() // is asked from now on
+	var blocks [][]byte
+	var size uint64
+	err := j.make(j.interrupted, endsAtOnce, func() (err error) {
+		blocks, size, err = in.hold(limit)
+		return err
+	})
+	if errors.Is(err, errGivenUp) {
+		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
+	}
+	if err != nil {
+		return err
+	}
+	if size > limit {
+		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, behind)
+	}
+	j.input, j.size = nil, size
+	place := j.address
+	for i, block := range blocks {
+		if i > 0 {
+			j.changes = append(j.changes, machcompat.Change{Address: place, Unprotect: j.unprotect})
+		}
+		j.changes[i].New = block
+		place += uint64(len(block))
+	}
+	return j.confirmSize(in.name + " is empty")
 }
+
+// room returns how many bytes can be written at the address, and why no more.
+func (j *job) room() (uint64, error) {
+	err := j.checkRange(j.address, -machcompat.HostPageSize()-j.address) // as far as an address goes
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Fault < j.address {
+		return 0, j.checkRange(j.address, 1)
+	}
+	limit := e.Fault - j.address
+	e.Size = limit + 1
+	return limit, e
+}
+
+// compares reports whether the places are compared with what they should hold, or
+// recorded, in the stop in which they are written.
+func (j *job) compares() bool { return j.expects || j.batch != "" || j.undo != "" }
 
 // check says whether the write can be made.
 func (j *job) check() error {
-	if j.unprotect {
-		return j.confirmUnprotectable()
+	if err := j.confirmExpected(); err != nil {
+		return err
 	}
-	return j.task.Check(j.address, uint64(len(j.data)))
-}
-
-// write writes the data, until a signal comes.
-func (j *job) write() error {
-	interrupted := newInterruption()
-	defer interrupted.stop()
-	switch {
-	case len(j.expect) > 0 && j.stop != "never":
-		return j.writeExpecting(interrupted)
-	case len(j.expect) > 0: // whoever stopped the process is responsible for it
-		if err := j.confirmExpected(); err != nil {
-			return err
+	if !j.isBatch() {
+		return j.checkRange(j.address, j.size)
+	}
+	for i, c := range j.changes {
+		if err := j.checkRange(c.Address, uint64(len(c.New))); err != nil {
+			return j.ofLine(i, err)
 		}
 	}
+	return nil
+}
+
+func (j *job) checkRange(address, size uint64) error {
 	if j.unprotect {
-		return j.writeUnprotected(interrupted)
+		return j.confirmUnprotectable(address, size)
 	}
-	return j.writeChunks(interrupted)
-}
-
-// writeExpecting compares and writes in one stop of the process.
-func (j *job) writeExpecting(interrupted *interruption) error {
-	if j.unprotect {
-		if err := j.confirmUnprotectable(); err != nil {
-			return err
-		}
-	}
-	change := machcompat.Change{Address: j.address, Old: j.expect, New: j.data, Unprotect: j.unprotect}
-	err := j.make(interrupted, endsWhenForced, func() error {
-		return j.task.CompareAndWrite(context.Background(), []machcompat.Change{change})
-	})
-	if errors.Is(err, errGivenUp) {
-		return j.givenUpAt(0, err)
-	}
-	if mismatch, ok := errors.AsType[*machcompat.MismatchError](err); ok {
-		return j.unexpected(mismatch.Mismatches[0].Found)
-	}
-	return j.ofSource(err)
-}
-
-func (j *job) unexpected(found []byte) error {
-	return j.failure(j.address, 0, machcompat.KERN_FAILURE, &expectationError{found, j.expect})
-}
-
-// expectationError is that other bytes are there than --expect says.
-type expectationError struct{ found, expected []byte }
-
-func (e *expectationError) Error() string {
-	return fmt.Sprintf("found % x where --expect says % x; nothing was written", e.found, e.expected)
-}
-
-func (e *expectationError) Unwrap() error { return machcompat.ErrMismatch }
-
-func (j *job) summary(did string) string {
-	unit := "bytes"
-	if len(j.data) == 1 {
-		unit = "byte"
-	}
-	return fmt.Sprintf("%s %d %s at %#x of process %d", did, len(j.data), unit, j.address, j.task.PID())
+	return j.task.Check(address, size)
 }
 
 // finish prints the result.
-func (j *job) finish(message string, written uint64) error {
+func (j *job) finish(did string, written uint64, undo *undoFile) error {
+	message := fmt.Sprintf("%s %s at %#x of process %d", did, counted(j.size, "byte"), j.address, j.task.PID())
+	if j.isBatch() {
+		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.task.PID())
+	}
+	if undo != nil {
+		message += "; to take it back: " + undo.command
+	}
 	return finish(j.streams, j.json, outcome{
-		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: uint64(len(j.data)),
+		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: j.size,
 		Written: &written, Backend: j.task.Backend().String(),
 	}, message)
 }
@@ -261,71 +353,145 @@ func (j *job) finish(message string, written uint64) error {
 // failure is an error of this command in the form of the library's.
 func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) *machcompat.Error {
 	return &machcompat.Error{
-		Op: "vm_write", PID: j.task.PID(), Address: j.address, Size: uint64(len(j.data)), Written: written,
+		Op: "vm_write", PID: j.task.PID(), Address: j.address, Size: j.size, Written: written,
 		Partial: written > 0, Code: code, Fault: fault, Err: err,
 	}
 }
 
-// confirmExpected refuses unless the bytes of --expect are there.
-func (j *job) confirmExpected() error {
-	if len(j.expect) == 0 {
-		return nil
+// isBatch reports whether the changes are the lines of a batch, and not parts of
+// what is written to one place.
+func (j *job) isBatch() bool { return j.batch != "" }
+
+// ofWhole makes the error of a part that of the whole write, and names the line of a
+// batch that the error is of.
+func (j *job) ofWhole(err error) error {
+	e, ok := errors.AsType[*machcompat.Error](err)
+	switch {
+	case !ok || e.Op != "vm_write":
+	case !j.isBatch():
+		err = ofWhole(err, j.address, j.size, e.Address-j.address)
+		e.Segment = 0
+	case e.Size > 0 && (e.Fault != 0 || e.Partial):
+		err = j.ofLine(e.Segment, err)
 	}
-	found := make([]byte, len(j.expect))
-	if _, err := j.read(found, j.address); err != nil {
+	return err
+}
+
+// ofLine names the line of a batch that err is of.
+func (j *job) ofLine(change int, err error) error {
+	if !j.isBatch() {
 		return err
 	}
-	if !bytes.Equal(found, j.expect) {
-		return j.unexpected(found)
+	return fmt.Errorf("%s:%d: %w", j.batch, j.lines[change], err)
+}
+
+// givenUpAt is the error for a write that goes on, of which at least done bytes
+// are written.
+func (j *job) givenUpAt(done uint64, err error) error {
+	if done > 0 {
+		err = fmt.Errorf("%w, but that it is at least %d bytes of %d", err, done, j.size)
 	}
-	return nil
+	e := j.failure(j.address+done, done, machcompat.KERN_ABORTED, err)
+	e.Partial, e.Hint = false, givenUpHint
+	return e
+}
+
+// confirmExpected refuses unless each place holds what is expected.
+func (j *job) confirmExpected() error {
+	var other []machcompat.Mismatch
+	for i, c := range j.changes {
+		found := make([]byte, len(c.Old))
+		if len(found) == 0 {
+			continue
+		}
+		if _, err := j.read(found, c.Address); err != nil {
+			return j.ofLine(i, err)
+		}
+		if !bytes.Equal(found, c.Old) {
+			other = append(other, machcompat.Mismatch{Change: i, Address: c.Address, Found: found})
+		}
+	}
+	if len(other) == 0 {
+		return nil
+	}
+	return j.unexpected(other)
+}
+
+// unexpected is the error for places that hold other bytes than expected.
+func (j *job) unexpected(other []machcompat.Mismatch) error {
+	e := &expectationError{}
+	for _, m := range other {
+		e.places = append(e.places, mismatch{hexAddress(m.Address), hex.EncodeToString(j.changes[m.Change].Old), hex.EncodeToString(m.Found)})
+	}
+	return j.ofLine(other[0].Change, j.failure(other[0].Address, 0, machcompat.KERN_FAILURE, e))
+}
+
+// expectationError is that other bytes are there than expected.
+type expectationError struct{ places []mismatch }
+
+func (e *expectationError) Error() string {
+	first := e.places[0]
+	text := fmt.Sprintf("found %s at %s where %s is expected", spaced(first.Found), first.Address, spaced(first.Expected))
+	if more := len(e.places) - 1; more > 0 {
+		text += fmt.Sprintf(", and other bytes at %s too", counted(more, "more place"))
+	}
+	return text + "; nothing was written"
+}
+
+func (e *expectationError) Unwrap() error { return machcompat.ErrMismatch }
+
+// shownBytes is how many bytes of a longer run a message shows.
+const shownBytes = 16
+
+// spaced sets digits in pairs.
+func spaced(digits string) string {
+	data, _ := hex.DecodeString(digits[:min(len(digits), 2*shownBytes)])
+	text := fmt.Sprintf("% x", data)
+	if len(digits) > 2*shownBytes {
+		text += " ..."
+	}
+	return text
 }
 
 // describe tells what is there before the write.
 func (j *job) describe() error {
-	for mapping, err := range j.task.Regions() {
-		if err != nil {
-			break
+	for i, c := range j.changes {
+		size, front := uint64(len(c.New)), c.New[:min(len(c.New), shownBytes)]
+		switch {
+		case j.input != nil:
+			var err error
+			if front, err = j.input.peek(); err != nil {
+				return err
+			}
+			size = j.size
+		case !j.isBatch() && i > 0:
+			continue // another part of the same place
+		case !j.isBatch():
+			size = j.size
 		}
-		if mapping.Start < j.address+uint64(len(j.data)) && j.address < mapping.End {
-			j.notef("there: %s", printableMapping(mapping))
+		if err := j.describePlace(c.Address, size, front); err != nil {
+			return err
 		}
 	}
-	const shown = 16
-	before := make([]byte, min(len(j.data), shown))
-	if _, err := j.read(before, j.address); err == nil {
-		j.notef("before: % x", before)
-	} else if errors.Is(err, errInterrupted) {
-		return err
-	}
-	j.notef("new:    % x", j.data[:len(before)])
 	j.notef("backend: %s", j.task.Backend())
 	return nil
 }
 
-// readBack compares what is there now with what was written.
-func (j *job) readBack() error {
-	found := make([]byte, min(len(j.data), 1<<20))
-	for done := 0; done < len(j.data); {
-		part := found[:min(len(found), len(j.data)-done)]
-		if _, err := j.read(part, j.address+uint64(done)); err != nil {
-			return fmt.Errorf("everything was written, but can't be read back: %w", err)
+func (j *job) describePlace(address, size uint64, front []byte) error {
+	for mapping, err := range j.task.Regions() {
+		if err != nil {
+			break
 		}
-		if want := j.data[done : done+len(part)]; !bytes.Equal(part, want) {
-			i := firstDifference(part, want)
-			return j.failure(j.address+uint64(done+i), uint64(len(j.data)), machcompat.KERN_FAILURE,
-				fmt.Errorf("everything was written, but %#x holds %02x now and not %02x: the process, or another writer, changed it", j.address+uint64(done+i), part[i], want[i]))
+		if mapping.Start < address+size && address < mapping.End {
+			j.notef("there: %s", printableMapping(mapping))
 		}
-		done += len(part)
 	}
+	before := make([]byte, len(front))
+	if _, err := j.read(before, address); err == nil {
+		j.notef("before: % x", before)
+	} else if errors.Is(err, errInterrupted) {
+		return err
+	}
+	j.notef("new:    % x", front)
 	return nil
-}
-
-func firstDifference(a, b []byte) int {
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return len(a)
 }

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+// readBatch reads the lines of --batch. Each says ADDRESS [TYPE] VALUE [if OLD].
+func (j *job) readBatch(pid int) error {
+	in, err := openInput(j.streams, j.batch)
+	if err != nil {
+		return err
+	}
+	text, err := in.text()
+	if err != nil {
+		return err
+	}
+	e, err := j.encoding(pid)
+	if err != nil {
+		return err
+	}
+	for i, line := range strings.Split(text, "\n") {
+		change, err := e.parseLine(line)
+		if err != nil {
+			return usagef("%s:%d: %v", in.name, i+1, err)
+		}
+		if change == nil {
+			continue
+		}
+		change.Unprotect = j.unprotect
+		j.changes, j.lines = append(j.changes, *change), append(j.lines, i+1)
+		j.size += uint64(len(change.New))
+	}
+	j.batch = in.name
+	if len(j.changes) > 0 {
+		j.address = j.changes[0].Address
+	}
+	if err := j.confirmSize("no line of " + in.name + " says what"); err != nil {
+		return err
+	}
+	return j.confirmApart()
+}
+
+// text returns the whole input, which is no longer than anybody writes by hand or
+// by program unless it has no end.
+func (in *input) text() (string, error) {
+	const limit = 64 << 20
+	text, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err != nil {
+		return "", in.failed(err)
+	}
+	if len(text) > limit {
+		return "", usagef("%s is longer than the %s of a batch", in.name, byteCount(limit))
+	}
+	return string(text), nil
+}
+
+// confirmApart refuses places that overlap: which of the values would be there
+// afterwards, and which the undo would find, is not what its author thought of.
+func (j *job) confirmApart() error {
+	order := make([]int, len(j.changes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(j.changes[a].Address, j.changes[b].Address) })
+	for n := 1; n < len(order); n++ {
+		before, next := order[n-1], order[n]
+		if c := j.changes[before]; j.changes[next].Address-c.Address < uint64(len(c.New)) {
+			return usagef("%s:%d: it overlaps what line %d writes", j.batch, max(j.lines[before], j.lines[next]), min(j.lines[before], j.lines[next]))
+		}
+	}
+	return nil
+}
+
+// parseLine parses a line of a batch; nil for one that says nothing.
+func (e encoding) parseLine(line string) (*machcompat.Change, error) {
+	words, err := splitLine(line)
+	if err != nil || len(words) == 0 {
+		return nil, err
+	}
+	const form = "want ADDRESS [TYPE] VALUE [if OLD]"
+	change := &machcompat.Change{}
+	if change.Address, err = parseAddress(words[0]); err != nil {
+		return nil, err
+	}
+	words = words[1:]
+	typed := len(words) > 0 && slices.Contains(valueTypes, words[0])
+	if typed {
+		e.kind, words = words[0], words[1:]
+	}
+	switch {
+	case len(words) == 0:
+		return nil, fmt.Errorf("a value is missing: %s", form)
+	case len(words) == 2 && words[1] == "if":
+		return nil, fmt.Errorf("a value is missing behind if: %s", form)
+	case len(words) == 3 && words[1] == "if":
+		if change.Old, err = e.encode(words[2:]); err == nil && len(change.Old) == 0 {
+			err = errors.New("the value behind if is empty")
+		}
+		if err != nil {
+			return nil, err
+		}
+	case len(words) > 1 && !typed && !isHex(words[0]):
+		return nil, checkType(words[0])
+	case len(words) > 1:
+		return nil, fmt.Errorf("%q is one word too many: %s, and a value with spaces in quotes", words[len(words)-1], form)
+	}
+	if change.New, err = e.encode(words[:1]); err != nil {
+		return nil, err
+	}
+	if len(change.New) == 0 {
+		return nil, errors.New("the value is empty")
+	}
+	return change, nil
+}
+
+// splitLine splits a line at its spaces, up to a #. A word in quotes may hold
+// spaces, and what Go's strings do behind a backslash.
+func splitLine(line string) (words []string, err error) {
+	for {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			return words, nil
+		}
+		word, end := line, strings.IndexAny(line, " \t\r")
+		if line[0] == '"' {
+			quoted, err := strconv.QuotedPrefix(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s: a quote is missing, or a character behind a backslash is none that a string may hold", line)
+			}
+			word, _ = strconv.Unquote(quoted)
+			if end = len(quoted); end < len(line) && !strings.ContainsRune(" \t\r", rune(line[end])) {
+				return nil, fmt.Errorf("%s: a space is missing behind the quote", line)
+			}
+		} else if end >= 0 {
+			word = line[:end]
+		} else {
+			end = len(line)
+		}
+		words, line = append(words, word), line[end:]
+	}
+}
+
+// undoFile is the file of --undo. It is nil without one.
+type undoFile struct {
+	*os.File
+	command string // that takes back what was written
+	keep    bool
+}
+
+// createUndo creates the file of --undo before anything is done. It must be a new
+// one, because what an older one undoes could not be found out again.
+func (o *writeOptions) createUndo(pid int) (*undoFile, error) {
+	if o.undo == "" {
+		return nil, nil
+	}
+	file, err := os.OpenFile(o.undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, os.ErrExist) {
+		return nil, &fileError{fmt.Errorf("%s exists already; --undo makes a new file, so that no undo is lost", o.undo)}
+	}
+	if err != nil {
+		return nil, &fileError{err}
+	}
+	command := fmt.Sprintf("vmwrite write -p %d --batch %s", pid, o.undo)
+	if o.unprotect {
+		command += " --unprotect"
+	}
+	return &undoFile{File: file, command: command}, nil
+}
+
+// record writes what the places hold, each with what they will hold as the
+// condition.
+func (u *undoFile) record(read func([]machcompat.Segment) error, changes []machcompat.Change) error {
+	if u == nil {
+		return nil
+	}
+	var before []machcompat.Segment
+	for _, c := range changes {
+		before = append(before, machcompat.Segment{Address: c.Address, Data: make([]byte, len(c.New))})
+	}
+	if err := read(before); err != nil {
+		return err
+	}
+	w := bufio.NewWriter(u)
+	fmt.Fprintf(w, "# What was there before %s:\n# %s\n", time.Now().Format(time.DateTime), u.command)
+	for i, c := range changes {
+		if len(c.New) > 0 {
+			fmt.Fprintf(w, "%#x %x if %x\n", c.Address, before[i].Data, c.New)
+		}
+	}
+	err := w.Flush()
+	if err == nil {
+		err = u.Sync()
+	}
+	if err != nil {
+		return &fileError{fmt.Errorf("recording what was there: %w; nothing was written", err)}
+	}
+	u.keep = true
+	return nil
+}
+
+// ended takes the error of the write. A file that undoes nothing is not kept.
+func (u *undoFile) ended(err error) {
+	if u == nil || err == nil || errors.Is(err, errGivenUp) {
+		return
+	}
+	e, ok := errors.AsType[*machcompat.Error](err)
+	u.keep = ok && e.Partial
+}
+
+func (u *undoFile) close() {
+	if u == nil {
+		return
+	}
+	u.Close()
+	if !u.keep {
+		os.Remove(u.Name())
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+func TestParseLine(t *testing.T) {
+	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	for _, c := range []struct {
+		line string
+		want *machcompat.Change
+	}{
+		{"", nil},
+		{" \t# nothing", nil},
+		{"0x10 9091", &machcompat.Change{Address: 16, New: []byte{0x90, 0x91}}},
+		{"\t0x10  0x90\t# behind\r", &machcompat.Change{Address: 16, New: []byte{0x90}}},
+		{`0x10 "90 91" if "74 05"`, &machcompat.Change{Address: 16, New: []byte{0x90, 0x91}, Old: []byte{0x74, 5}}},
+		{"0x10 i16 -2 if 3", &machcompat.Change{Address: 16, New: []byte{0xfe, 0xff}, Old: []byte{3, 0}}},
+		{"0x10 bytes 00", &machcompat.Change{Address: 16, New: []byte{0}}},
+		{"0x10 ptr 0x20", &machcompat.Change{Address: 16, New: []byte{0x20, 0, 0, 0, 0, 0, 0, 0}}},
+		{`0x10 str if if "# \""`, &machcompat.Change{Address: 16, New: []byte("if"), Old: []byte(`# "`)}},
+		{`0x10 cstr "a\tb"`, &machcompat.Change{Address: 16, New: []byte("a\tb\x00")}},
+	} {
+		got, err := e.parseLine(c.line)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("parseLine(%q) = %+v, %v; want %+v", c.line, got, err, c.want)
+		}
+	}
+}
+
+// What a line says is the same in the form in which --undo records it.
+func FuzzParseLine(f *testing.F) {
+	for _, line := range []string{"0x10 9091", "0x10 i32 -5 if 7 # x", `0x10 cstr "a b" if "c\x00"`, "0x10 if", `0x1 utf16 "\ud800"`, `"`} {
+		f.Add(line)
+	}
+	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	f.Fuzz(func(t *testing.T, line string) {
+		want, err := e.parseLine(line)
+		if err != nil || want == nil {
+			return
+		}
+		again := fmt.Sprintf("%#x %x", want.Address, want.New)
+		if len(want.Old) > 0 {
+			again += fmt.Sprintf(" if %x", want.Old)
+		}
+		if got, err := e.parseLine(again); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q is %+v, and %q is %+v, %v", line, want, again, got, err)
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+// write writes, until a signal comes.
+func (j *job) write(undo *undoFile) error {
+	switch {
+	case j.compares() && j.stop != "never":
+		return j.compareAndWrite(undo)
+	case j.compares(): // whoever stopped the process is responsible for it
+		if err := j.confirmExpected(); err != nil {
+			return err
+		}
+		if err := undo.record(j.task.ReadBatch, j.changes); err != nil {
+			return j.ofWhole(err)
+		}
+	}
+	transfer := j.transfer
+	if j.unprotect {
+		transfer = j.writeUnprotected
+	}
+	err := transfer()
+	undo.ended(err)
+	return err
+}
+
+// compareAndWrite compares, records and writes in one stop of the process.
+func (j *job) compareAndWrite(undo *undoFile) error {
+	if j.unprotect {
+		for i, c := range j.changes {
+			if err := j.confirmUnprotectable(c.Address, uint64(len(c.New))); err != nil {
+				return j.ofLine(i, err)
+			}
+		}
+	}
+	err := j.make(j.interrupted, endsWhenForced, func() error {
+		err := j.task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
+			if err := undo.record(s.ReadBatch, j.changes); err != nil {
+				return err
+			}
+			return s.CompareAndWrite(j.changes)
+		})
+		if undo.ended(err); err != nil {
+			return err
+		}
+		return j.readAllBack()
+	})
+	if errors.Is(err, errGivenUp) {
+		return j.givenUpAt(0, err)
+	}
+	if mismatch, ok := errors.AsType[*machcompat.MismatchError](err); ok {
+		return j.unexpected(mismatch.Mismatches)
+	}
+	return j.ofWhole(err)
+}
+
+// transfer writes without comparing: all at once if it must be whole, else in parts
+// with a progress bar, until a signal comes.
+func (j *job) transfer() error {
+	var written atomic.Uint64
+	ends, call := endsSoon, j.writeParts
+	if j.atomic || j.isBatch() {
+		ends, call = endsWhenForced, j.writeAtOnce
+	}
+	err := j.make(j.interrupted, ends, func() error { return call(&written) })
+	if errors.Is(err, errGivenUp) {
+		return j.givenUpAt(written.Load(), err)
+	}
+	return j.ofWhole(err)
+}
+
+func (j *job) writeAtOnce(*atomic.Uint64) error {
+	var segments []machcompat.Segment
+	for _, c := range j.changes {
+		segments = append(segments, machcompat.Segment{Address: c.Address, Data: c.New})
+	}
+	if err := j.task.WriteBatch(segments); err != nil {
+		return err
+	}
+	return j.readAllBack()
+}
+
+// readAllBack reads back what is held in memory, if --verify asks for it.
+func (j *job) readAllBack() error {
+	if !j.verify {
+		return nil
+	}
+	for _, c := range j.changes {
+		if err := j.readBack(c.Address, c.New); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeParts writes one part after the other, after a check of the whole.
+func (j *job) writeParts(written *atomic.Uint64) error {
+	several := len(j.changes) > 1 || j.size > partSize
+	if several {
+		if err := j.task.Check(j.address, j.size); err != nil {
+			return err
+		}
+	}
+	bar := newProgress(j.err, j.size)
+	defer bar.clear()
+	var found error // by --verify
+	for part, err := range j.parts {
+		done := written.Load()
+		if err != nil {
+			return fmt.Errorf("%w: %d of %s were written", err, done, counted(j.size, "byte"))
+		}
+		if several && j.interrupted.came() {
+			return j.failure(j.address+done, done, machcompat.KERN_ABORTED, errInterrupted)
+		}
+		if err := j.task.Write(j.address+done, part); err != nil {
+			return err
+		}
+		if j.verify && found == nil {
+			found = j.readBack(j.address+done, part)
+		}
+		bar.show(written.Add(uint64(len(part))))
+	}
+	return found
+}
+
+// parts calls yield with each part of what is written to one place.
+func (j *job) parts(yield func(part []byte, err error) bool) {
+	if j.input != nil {
+		j.input.parts(yield)
+		return
+	}
+	for _, c := range j.changes {
+		if !yield(c.New, nil) {
+			return
+		}
+	}
+}
+
+// readBack compares what is there now with what was written.
+func (j *job) readBack(address uint64, written []byte) error {
+	found := make([]byte, min(len(written), partSize))
+	for ; len(written) > 0; address, written = address+uint64(len(found)), written[len(found):] {
+		found = found[:min(len(found), len(written))]
+		if _, err := j.task.ReadAt(found, int64(address)); err != nil {
+			return fmt.Errorf("everything was written, but can't be read back: %w", err)
+		}
+		for i := range found {
+			if found[i] != written[i] {
+				at := address + uint64(i)
+				return j.failure(at, j.size, machcompat.KERN_FAILURE,
+					fmt.Errorf("everything was written, but %#x holds %02x now and not %02x: the process, or another writer, changed it", at, found[i], written[i]))
+			}
+		}
+	}
+	return nil
+}

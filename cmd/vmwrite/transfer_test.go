@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+// newJob returns a job that writes a file of size bytes, the last of which are
+// "end", into a target.
+func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, size-3); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteString("end"); err != nil {
+		t.Fatal(err)
+	}
+	target := testtarget.Start(t)
+	page := machcompat.HostPageSize()
+	base := target.Address("map rw- %d", (uint64(size)+page-1)/page)
+	task, err := machcompat.TaskForPID(target.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { task.Close() })
+	j := &job{
+		writeOptions: &writeOptions{file: path},
+		caller:       caller{streams: streams{out: io.Discard, err: io.Discard}, task: task},
+		interrupted:  newInterruption(),
+	}
+	t.Cleanup(j.interrupted.stop)
+	if err := j.readArguments([]string{fmt.Sprintf("%#x", base)}, target.PID); err != nil {
+		t.Fatal(err)
+	}
+	return j, target
+}
+
+func TestWriteOfSeveralParts(t *testing.T) {
+	const size = 2*partSize + 5
+	for name, set := range map[string]func(*writeOptions){
+		"a part at a time":         func(*writeOptions) {},
+		"and read back":            func(o *writeOptions) { o.verify = true },
+		"looked at first":          func(o *writeOptions) { o.verbose = true },
+		"at once":                  func(o *writeOptions) { o.atomic, o.verify = true, true },
+		"if other bytes are there": func(o *writeOptions) { o.expects, o.verify = true, true },
+		"unprotected":              func(o *writeOptions) { o.unprotect = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, target := newJob(t, size)
+			target.Do("protect %#x %d rw-", j.address, machcompat.HostPageSize())
+			set(j.writeOptions)
+			if err := j.run(nil); err != nil {
+				t.Fatal(err)
+			}
+			if got := target.Bytes(j.address+size-3, 3); string(got) != "end" {
+				t.Errorf("%q is at the end; want end", got)
+			}
+			if got := target.Bytes(j.address+size, 1); got[0] != 0 {
+				t.Errorf("%#x is behind the end; want what was there", got)
+			}
+		})
+	}
+}
+
+func TestInterruptBetweenPartsSaysWhatWasWritten(t *testing.T) {
+	const size = 2 * partSize
+	j, _ := newJob(t, size)
+	j.interrupted.came() // begins to watch
+	j.interrupted.signals <- os.Interrupt
+	<-j.interrupted.first
+	err := j.run(nil)
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Code != machcompat.KERN_ABORTED || e.Written != 0 || e.Size != size {
+		t.Fatalf("the error is %v; want KERN_ABORTED with nothing written", err)
+	}
+	if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) {
+		t.Errorf("status %d; want %d", status, machcompat.KERN_ABORTED)
+	}
+}
+
+func TestGapBehindSeveralPartsIsFoundBeforeTheFirst(t *testing.T) {
+	const size = 2 * partSize
+	j, target := newJob(t, size)
+	page := machcompat.HostPageSize()
+	last := j.address + size - page
+	target.Do("unmap %#x %d", last, page)
+	err := j.run(nil)
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Code != machcompat.KERN_INVALID_ADDRESS || e.Partial || e.Fault != last {
+		t.Fatalf("the error is %v; want KERN_INVALID_ADDRESS at %#x with nothing written", err, last)
+	}
+}
+
+// A file that becomes shorter must not be blamed on the process.
+func TestFileThatBecomesShorter(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		size    int64
+		atomic  bool
+		arrived string
+	}{
+		{"before its only part is read", partSize / 2, false, "0 of 524288 bytes were written"},
+		{"between two parts", 2 * partSize, false, "1048576 of 2097152 bytes were written"},
+		{"while it is held", 2 * partSize, true, "has become shorter while it was read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j, _ := newJob(t, c.size)
+			j.atomic = c.atomic
+			if err := os.Truncate(j.file, c.size/2); err != nil {
+				t.Fatal(err)
+			}
+			err := j.run(nil)
+			if exitStatus(err) != exitFile || !strings.Contains(err.Error(), "has become shorter") || !strings.Contains(err.Error(), c.arrived) {
+				t.Errorf("the error is %v; want status 74, that the file became shorter, and %q", err, c.arrived)
+			}
+		})
+	}
+}
+
+// What a signal ends before the first byte is written has the status of a signal.
+func TestInterruptWhileAnInputIsRead(t *testing.T) {
+	j, target := newJob(t, 3)
+	if err := j.task.Write(j.address, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	never, w := io.Pipe()
+	defer w.Close()
+	j.input = &input{never, "standard input", 0}
+	j.interrupted.came() // begins to watch
+	j.interrupted.signals <- os.Interrupt
+	err := j.run(nil)
+	if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
+		t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
+	}
+	if got := target.Bytes(j.address, 3); string(got) != "old" {
+		t.Errorf("%q is there; want old", got)
+	}
+}
+
+// endless is an input without end that counts what is taken of it.
+type endless struct{ taken uint64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.taken += uint64(len(p))
+	return len(p), nil
+}
+
+func TestNoMoreIsReadThanCanBeWritten(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(*writeOptions)
+		code machcompat.KernReturn
+		room uint64 // pages
+	}{
+		{"up to a page that may not be written", func(*writeOptions) {}, machcompat.KERN_PROTECTION_FAILURE, 2},
+		{"up to a gap, with --unprotect", func(o *writeOptions) { o.unprotect = true }, machcompat.KERN_INVALID_ADDRESS, 3},
+		{"at once", func(o *writeOptions) { o.atomic = true }, machcompat.KERN_PROTECTION_FAILURE, 2},
+		{"--dry-run", func(o *writeOptions) { o.dryRun = true }, machcompat.KERN_PROTECTION_FAILURE, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j, target := newJob(t, 3)
+			j.address = target.Address("layout rw-:2,r--:1,gap:1")
+			j.changes[0].Address = j.address
+			c.set(j.writeOptions)
+			zero := &endless{}
+			j.input = &input{zero, "standard input", 0}
+			err := j.run(nil)
+			want := c.room * machcompat.HostPageSize()
+			e, ok := errors.AsType[*machcompat.Error](err)
+			if !ok || e.Code != c.code || e.Written != 0 || e.Partial || e.Fault != j.address+want {
+				t.Errorf("the error is %v; want %v at %#x with nothing written", err, c.code, j.address+want)
+			}
+			if zero.taken != want+1 {
+				t.Errorf("%d bytes were read; want the %d that can be written, and one", zero.taken, want)
+			}
+		})
+	}
+}
+
+func TestProgressLine(t *testing.T) {
+	got := progressLine(1<<30, 4<<30, time.Second)
+	if want := "[#######.......................]  25% 1.0 GiB of 4.0 GiB, 1.0 GiB/s"; !strings.HasPrefix(got, want) {
+		t.Errorf("the line is %q; want %q", got, want)
+	}
+	var b bytes.Buffer
+	bar := newProgress(&b, 100)
+	bar.start = bar.start.Add(-time.Hour)
+	bar.show(50)
+	bar.clear()
+	if b.Len() > 0 {
+		t.Errorf("a bar of %q went to what is no terminal", b.String())
+	}
+}
+
+func TestHexdump(t *testing.T) {
+	got := string(hexdump(0x7f00, []byte("0123456789abcdefXY\x00\x7f")))
+	want := "000000007f00  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|\n" +
+		"000000007f10  58 59 00 7f                                       |XY..|\n"
+	if got != want {
+		t.Errorf("the dump is\n%swant\n%s", got, want)
+	}
+}
