@@ -198,11 +198,7 @@ func (u *undoFile) record(read func([]machcompat.Segment) error, changes []machc
 			fmt.Fprintf(w, "%#x %x if %x\n", c.Address, before[i].Data, c.New)
 		}
 	}
-	err := w.Flush()
-	if err == nil {
-		err = u.Sync()
-	}
-	if err != nil {
+	if err := w.Flush(); err != nil {
 		return &fileError{fmt.Errorf("recording what was there: %w; nothing was written", err)}
 	}
 	u.keep = true

@@ -30,6 +30,14 @@ type fileError struct{ err error }
 func (e *fileError) Error() string { return e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
+// partError is one behind which some bytes were written all the same.
+type partError struct {
+	error
+	written uint64
+}
+
+func (e *partError) Unwrap() error { return e.error }
+
 // exitStatus decides every exit status.
 func exitStatus(err error) int {
 	if err == nil {

@@ -66,6 +66,9 @@ func (o outcome) succeeded(message string) outcome {
 // outcomeOf is the object for an error.
 func outcomeOf(err error) outcome {
 	o := outcome{Message: err.Error(), Written: new(uint64(0))}
+	if part, ok := errors.AsType[*partError](err); ok {
+		o.Written = &part.written
+	}
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		name := unix.ErrnoName(errno)
 		o.Errno = &name

@@ -41,13 +41,17 @@ func (j *job) compareAndWrite(undo *undoFile) error {
 		}
 	}
 	err := j.make(j.interrupted, endsWhenForced, func() error {
+		written := false
 		err := j.task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
 			if err := undo.record(s.ReadBatch, j.changes); err != nil {
 				return err
 			}
-			return s.CompareAndWrite(j.changes)
+			err := s.CompareAndWrite(j.changes)
+			written = err == nil
+			return err
 		})
-		if undo.ended(err); err != nil {
+		if !written {
+			undo.ended(err)
 			return err
 		}
 		return j.readAllBack()
@@ -59,6 +63,21 @@ func (j *job) compareAndWrite(undo *undoFile) error {
 		return j.unexpected(mismatch.Mismatches)
 	}
 	return j.ofWhole(err)
+}
+
+// writeUnprotected makes the memory writable, writes, and puts the protection
+// back.
+func (j *job) writeUnprotected() error {
+	if err := j.confirmUnprotectable(j.address, j.size); err != nil {
+		return err
+	}
+	err := j.make(j.interrupted, endsWhenForced, func() error {
+		return j.task.WithWritable(j.address, j.size, j.transfer)
+	})
+	if errors.Is(err, errGivenUp) && !errors.Is(err, machcompat.KERN_ABORTED) {
+		return j.givenUpAt(0, fmt.Errorf("%w, nor whether the protection was put back", err))
+	}
+	return err
 }
 
 // transfer writes without comparing: all at once if it must be whole, else in parts
@@ -102,19 +121,19 @@ func (j *job) readAllBack() error {
 
 // writeParts writes one part after the other, after a check of the whole.
 func (j *job) writeParts(written *atomic.Uint64) error {
-	several := len(j.changes) > 1 || j.size > partSize
+	several, bar := len(j.changes) > 1 || j.size > partSize, &progress{}
 	if several {
 		if err := j.task.Check(j.address, j.size); err != nil {
 			return err
 		}
+		bar = newProgress(j.err, j.size)
+		defer bar.clear()
 	}
-	bar := newProgress(j.err, j.size)
-	defer bar.clear()
 	var found error // by --verify
 	for part, err := range j.parts {
 		done := written.Load()
 		if err != nil {
-			return fmt.Errorf("%w: %d of %s were written", err, done, counted(j.size, "byte"))
+			return &partError{fmt.Errorf("%w: %d of %s were written", err, done, counted(j.size, "byte")), done}
 		}
 		if several && j.interrupted.came() {
 			return j.failure(j.address+done, done, machcompat.KERN_ABORTED, errInterrupted)
@@ -141,23 +160,4 @@ func (j *job) parts(yield func(part []byte, err error) bool) {
 			return
 		}
 	}
-}
-
-// readBack compares what is there now with what was written.
-func (j *job) readBack(address uint64, written []byte) error {
-	found := make([]byte, min(len(written), partSize))
-	for ; len(written) > 0; address, written = address+uint64(len(found)), written[len(found):] {
-		found = found[:min(len(found), len(written))]
-		if _, err := j.task.ReadAt(found, int64(address)); err != nil {
-			return fmt.Errorf("everything was written, but can't be read back: %w", err)
-		}
-		for i := range found {
-			if found[i] != written[i] {
-				at := address + uint64(i)
-				return j.failure(at, j.size, machcompat.KERN_FAILURE,
-					fmt.Errorf("everything was written, but %#x holds %02x now and not %02x: the process, or another writer, changed it", at, found[i], written[i]))
-			}
-		}
-	}
-	return nil
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -298,14 +296,17 @@ func (j *job) hold() error {
 
 // room returns how many bytes can be written at the address, and why no more.
 func (j *job) room() (uint64, error) {
-	err := j.checkRange(j.address, -machcompat.HostPageSize()-j.address) // as far as an address goes
-	e, ok := errors.AsType[*machcompat.Error](err)
-	if !ok || e.Fault < j.address {
-		return 0, j.checkRange(j.address, 1)
+	size := max(-machcompat.HostPageSize(), j.address+1) - j.address // to the end of all addresses
+	err := j.checkRange(j.address, size)
+	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Fault >= j.address {
+		size = e.Fault - j.address
+		e.Size = size + 1
+		return size, e
 	}
-	limit := e.Fault - j.address
-	e.Size = limit + 1
-	return limit, e
+	if err != nil {
+		size = 0
+	}
+	return size, err
 }
 
 // compares reports whether the places are compared with what they should hold, or
@@ -394,104 +395,4 @@ func (j *job) givenUpAt(done uint64, err error) error {
 	e := j.failure(j.address+done, done, machcompat.KERN_ABORTED, err)
 	e.Partial, e.Hint = false, givenUpHint
 	return e
-}
-
-// confirmExpected refuses unless each place holds what is expected.
-func (j *job) confirmExpected() error {
-	var other []machcompat.Mismatch
-	for i, c := range j.changes {
-		found := make([]byte, len(c.Old))
-		if len(found) == 0 {
-			continue
-		}
-		if _, err := j.read(found, c.Address); err != nil {
-			return j.ofLine(i, err)
-		}
-		if !bytes.Equal(found, c.Old) {
-			other = append(other, machcompat.Mismatch{Change: i, Address: c.Address, Found: found})
-		}
-	}
-	if len(other) == 0 {
-		return nil
-	}
-	return j.unexpected(other)
-}
-
-// unexpected is the error for places that hold other bytes than expected.
-func (j *job) unexpected(other []machcompat.Mismatch) error {
-	e := &expectationError{}
-	for _, m := range other {
-		e.places = append(e.places, mismatch{hexAddress(m.Address), hex.EncodeToString(j.changes[m.Change].Old), hex.EncodeToString(m.Found)})
-	}
-	return j.ofLine(other[0].Change, j.failure(other[0].Address, 0, machcompat.KERN_FAILURE, e))
-}
-
-// expectationError is that other bytes are there than expected.
-type expectationError struct{ places []mismatch }
-
-func (e *expectationError) Error() string {
-	first := e.places[0]
-	text := fmt.Sprintf("found %s at %s where %s is expected", spaced(first.Found), first.Address, spaced(first.Expected))
-	if more := len(e.places) - 1; more > 0 {
-		text += fmt.Sprintf(", and other bytes at %s too", counted(more, "more place"))
-	}
-	return text + "; nothing was written"
-}
-
-func (e *expectationError) Unwrap() error { return machcompat.ErrMismatch }
-
-// shownBytes is how many bytes of a longer run a message shows.
-const shownBytes = 16
-
-// spaced sets digits in pairs.
-func spaced(digits string) string {
-	data, _ := hex.DecodeString(digits[:min(len(digits), 2*shownBytes)])
-	text := fmt.Sprintf("% x", data)
-	if len(digits) > 2*shownBytes {
-		text += " ..."
-	}
-	return text
-}
-
-// describe tells what is there before the write.
-func (j *job) describe() error {
-	for i, c := range j.changes {
-		size, front := uint64(len(c.New)), c.New[:min(len(c.New), shownBytes)]
-		switch {
-		case j.input != nil:
-			var err error
-			if front, err = j.input.peek(); err != nil {
-				return err
-			}
-			size = j.size
-		case !j.isBatch() && i > 0:
-			continue // another part of the same place
-		case !j.isBatch():
-			size = j.size
-		}
-		if err := j.describePlace(c.Address, size, front); err != nil {
-			return err
-		}
-	}
-	j.notef("backend: %s", j.task.Backend())
-	return nil
-}
-
-func (j *job) describePlace(address, size uint64, front []byte) error {
-	for mapping, err := range j.task.Regions() {
-		if err != nil {
-			break
-		}
-		if mapping.Start < address+size && address < mapping.End {
-			j.notef("there: %s", printableMapping(mapping))
-		}
-	}
-	before := make([]byte, len(front))
-	if _, err := j.read(before, address); err == nil {
-		j.notef("before: % x", before)
-	} else if errors.Is(err, errInterrupted) {
-		return err
-	}
-	j.notef("new:    % x", front)
-	return nil
 }
