@@ -223,8 +223,12 @@ func protectSpans(c systemCalls, spans []procmaps.Span, want func(procmaps.Perms
 			continue
 		}
 		_, refused := err.(unix.Errno)
+		undo := spans[:i+1] // the kernel may have changed the front of this one
+		if errors.Is(err, inject.ErrSeccomp) {
+			undo = spans[:i] // the call was not made
+		}
 		c.Insist()
-		for _, changed := range spans[:i+1] { // the kernel may have changed the front of this one
+		for _, changed := range undo {
 			if undoErr := c.Mprotect(changed.Start, changed.End-changed.Start, changed.Perms); undoErr != nil && undoErr != err {
 				err = fmt.Errorf("%w, and what was changed could not be put back: %w", err, undoErr)
 				break

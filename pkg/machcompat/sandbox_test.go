@@ -246,6 +246,9 @@ func TestProtectOfATaskUnderASeccompFilter(t *testing.T) {
 			if machcompat.CodeOf(err) != c.want {
 				t.Errorf("Protect = %v; want %s", err, c.want.String())
 			}
+			if err != nil && strings.Contains(err.Error(), "put back") {
+				t.Errorf("Protect = %v; but nothing was changed", err)
+			}
 			want := "r--"
 			if c.want == machcompat.KERN_SUCCESS {
 				want = "rw-"
