@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/inject"
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
@@ -44,6 +45,7 @@ const (
 	OwnProcess        // the process is this program, which can't stop itself
 	ThreadDoesNotStop // a thread waits in the kernel where nothing interrupts it
 	StoppedByUs       // another call of this program keeps the process stopped
+	HiddenFilter      // the kernel does not show this program the seccomp filter of the process
 
 	HiddenProc       // /proc does not show the process
 	ForeignProc      // /proc is of another pid namespace
@@ -65,8 +67,10 @@ type Reason struct {
 
 	// What can be done about it depends on this.
 	Root                    bool // this program runs as root
-	CapabilityInBoundingSet bool // it can be given CAP_SYS_PTRACE
+	CapabilityInBoundingSet bool // it can be given the capability that it lacks: CAP_SYS_PTRACE, of HiddenFilter CAP_SYS_ADMIN
 	YamaLevel               int  // of Yama
+	OwnFilter               bool // of HiddenFilter: this program has a seccomp filter too
+	InUserNamespace         bool // of HiddenFilter: its capabilities count inside a user namespace only
 }
 
 // Why says which rule refused the process pid when the kernel answered err; false
@@ -89,6 +93,9 @@ func Why(pid int, err error) (Reason, bool) {
 		r.Rule, r.Text = HiddenProc, "the process exists, but /proc does not show it: /proc is mounted with hidepid, or not at all"
 	case errors.Is(err, pwrite.ErrRefused):
 		r.Rule, r.Text = BackendRefused, "a seccomp filter or the kernel refuses process_vm_writev"
+	case errors.Is(err, inject.ErrSeccomp) && errors.Is(err, unix.EACCES):
+		r.whyHiddenFilter()
+	case errors.Is(err, inject.ErrSeccomp): // the error says it all
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		r.whyRefused()
 	}

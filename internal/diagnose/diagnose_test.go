@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/inject"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
@@ -85,6 +86,8 @@ func TestWhy(t *testing.T) {
 		{"a thread that does not stop", target.PID, stopping(target.PID, ptrace.ErrTimeout), ThreadDoesNotStop, fmt.Sprintf("thread %d waits", target.PID)},
 		{"a stop that this program makes", target.PID, stopping(target.PID, ptrace.ErrBusy), StoppedByUs, "this program keeps"},
 		{"itself", self, stopping(self, unix.EPERM), OwnProcess, "can't stop itself"},
+		{"a seccomp filter that is not shown", target.PID, fmt.Errorf("%w: %w", inject.ErrSeccomp, unix.EACCES), HiddenFilter, "is under a seccomp filter, which the kernel does not show"},
+		{"a kernel that shows no filters", target.PID, fmt.Errorf("%w: %w", inject.ErrSeccomp, unix.EINVAL), 0, ""},
 		{"a stop of a zombie", zombie.PID, stopping(zombie.PID, unix.ESRCH), Zombie, "is a zombie"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/procfs"
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,6 +18,7 @@ type facts struct {
 	// The user namespaces; that of the target is "" where it is not to be seen.
 	ourNamespace, itsNamespace string
 	ourUIDMap                  string // /proc/self/uid_map, with single spaces
+	ourFilter                  bool   // this program is under a seccomp filter
 	fileOwner                  uint64 // of the files in /proc/PID
 	yama                       string // kernel.yama.ptrace_scope, "" where the kernel has none
 }
@@ -46,6 +48,8 @@ func gather(pid int) (f facts, err error) {
 	f.itsNamespace, _ = os.Readlink(directory + "/ns/user")
 	uidMap, _ := os.ReadFile("/proc/self/uid_map")
 	f.ourUIDMap = strings.Join(strings.Fields(string(uidMap)), " ")
+	ourStatus, _ := procstatus.ReadThread(os.Getpid(), os.Getpid())
+	f.ourFilter = ourStatus.Seccomp != unix.SECCOMP_MODE_DISABLED
 	yama, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	f.yama = strings.TrimSpace(string(yama))
 	f.fileOwner = f.target.UIDs[1]
@@ -56,9 +60,45 @@ func gather(pid int) (f facts, err error) {
 	return f, nil
 }
 
+// whyHiddenFilter says what this program lacks to be shown the seccomp filter of the
+// process.
+func (r *Reason) whyHiddenFilter() {
+	f, err := gather(r.PID)
+	if err != nil {
+		return // the process has ended since
+	}
+	r.Root, r.CapabilityInBoundingSet = f.us.UIDs[0] == 0, has(f.us.CapBnd, unix.CAP_SYS_ADMIN)
+	r.OwnFilter, r.InUserNamespace = f.ourFilter, f.inUserNamespace()
+	r.Rule, r.Text = HiddenFilter, f.hiddenFilter(r.PID)
+}
+
+// hiddenFilter follows seccomp_get_filter of the kernel's kernel/seccomp.c: it wants
+// CAP_SYS_ADMIN in the first user namespace, and no filter on whoever asks.
+func (f facts) hiddenFilter(pid int) string {
+	var lacks []string
+	switch {
+	case !has(f.us.CapEff, unix.CAP_SYS_ADMIN):
+		lacks = append(lacks, "it lacks CAP_SYS_ADMIN")
+	case f.inUserNamespace():
+		lacks = append(lacks, "its CAP_SYS_ADMIN counts in its user namespace only")
+	}
+	if f.ourFilter {
+		lacks = append(lacks, "it is under a seccomp filter itself")
+	}
+	if lacks == nil {
+		lacks = append(lacks, "a security module may refuse it")
+	}
+	return fmt.Sprintf("process %d is under a seccomp filter, which the kernel does not show to this program: %s", pid, strings.Join(lacks, ", and "))
+}
+
+// inUserNamespace reports whether this program is in another user namespace than the
+// first, as far as can be told.
+func (f facts) inUserNamespace() bool {
+	return f.ourUIDMap != "" && f.ourUIDMap != "0 0 4294967295"
+}
+
 // rule returns the first rule that refuses, and the reason.
 func (f facts) rule(pid int) (Rule, string) {
-	const firstNamespace = "0 0 4294967295"
 	owner, ours := f.target.UIDs[1], f.us.UIDs[1]
 	mayTraceAll := has(f.us.CapEff, unix.CAP_SYS_PTRACE)
 	switch {
@@ -73,7 +113,7 @@ func (f facts) rule(pid int) (Rule, string) {
 	case !mayTraceAll && f.fileOwner != owner:
 		// The kernel gives the files in /proc/PID to root then.
 		return Undumpable, fmt.Sprintf("process %d has made itself unreadable (prctl PR_SET_DUMPABLE), or its program file is not readable or changes its user", pid)
-	case mayTraceAll && f.itsNamespace == "" && f.ourUIDMap != "" && f.ourUIDMap != firstNamespace:
+	case mayTraceAll && f.itsNamespace == "" && f.inUserNamespace():
 		// Capabilities count inside their user namespace. Which one the process is
 		// in is not to be seen from here.
 		return OutsideNamespace, fmt.Sprintf("your capabilities count in your user namespace only, and process %d seems to be outside of it", pid)

@@ -53,3 +53,25 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// What a program lacks that is not shown another's seccomp filter.
+func TestHiddenFilter(t *testing.T) {
+	var none, admin procfs.ProcStatus
+	admin.CapEff = 1 << unix.CAP_SYS_ADMIN
+	const first, inner = "0 0 4294967295", "0 1000 1"
+	for _, c := range []struct {
+		name  string
+		facts facts
+		want  string
+	}{
+		{"the capability", facts{us: none, ourUIDMap: first}, ": it lacks CAP_SYS_ADMIN"},
+		{"to be without a filter", facts{us: admin, ourUIDMap: first, ourFilter: true}, ": it is under a seccomp filter itself"},
+		{"both", facts{us: none, ourUIDMap: first, ourFilter: true}, ": it lacks CAP_SYS_ADMIN, and it is under a seccomp filter itself"},
+		{"the capability outside of a user namespace", facts{us: admin, ourUIDMap: inner}, ": its CAP_SYS_ADMIN counts in its user namespace only"},
+		{"nothing", facts{us: admin, ourUIDMap: first}, ": a security module may refuse it"},
+	} {
+		if got := c.facts.hiddenFilter(12); !strings.HasPrefix(got, "process 12 is under a seccomp filter, ") || !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %q; want %q at its end", c.name, got, c.want)
+		}
+	}
+}

@@ -206,6 +206,10 @@ func (p *process) newError(op string, address, size uint64, found fault, err err
 			}
 		}
 		return e
+	case KERN_NOT_SUPPORTED:
+		if reason, ok := diagnose.Why(p.pid, err); ok {
+			e.Hint = reason.Text
+		}
 	case KERN_INVALID_ADDRESS, KERN_PROTECTION_FAILURE:
 		if e.Err == nil {
 			e.Err = unix.EFAULT // what process_vm_writev answers there
