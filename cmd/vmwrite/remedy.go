@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
@@ -46,7 +47,9 @@ func remedy(r diagnose.Reason) string {
 	case diagnose.AlreadyTraced:
 		return "a write needs no stop while that tracer keeps the process stopped (--stop never); for anything else, do it with the tracer, or detach it first"
 	case diagnose.OwnProcess:
-		return fmt.Sprintf("%d is the pid of vmwrite itself here; for a process of another container, start it with docker run --pid=container:NAME", r.PID)
+		return fmt.Sprintf("%d is the pid of vmwrite itself here; for a process of another container start it with docker run --pid=container:NAME, in Kubernetes with kubectl debug --target=CONTAINER, and for one of the host with docker run --pid=host", r.PID)
+	case diagnose.HiddenFilter:
+		return showFilter(r)
 	case diagnose.HiddenProc:
 		return "run as its user or as root"
 	case diagnose.ForeignProc:
@@ -68,4 +71,27 @@ func addCapability(r diagnose.Reason) string {
 		return "you are root without CAP_SYS_PTRACE: keep that capability"
 	}
 	return "run it as root (sudo, or docker run --user 0), or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
+}
+
+// showFilter is what to do where the kernel does not show a seccomp filter.
+func showFilter(r diagnose.Reason) string {
+	const outside = "run vmwrite as root outside of containers, where the process has another pid"
+	switch {
+	case r.InUserNamespace:
+		return outside
+	case r.OwnFilter, !r.CapabilityInBoundingSet:
+		return "start vmwrite in a container of its own with docker run --user 0 --cap-add=SYS_PTRACE --cap-add=SYS_ADMIN --security-opt seccomp=unconfined --pid=container:NAME, or in Kubernetes with kubectl debug --profile=sysadmin; or " + outside
+	case r.Root:
+		return "you are root without CAP_SYS_ADMIN: keep that capability"
+	}
+	return "run it as root (sudo, or docker run --user 0)"
+}
+
+// ownProcess is the error for a pid that is that of vmwrite itself, as pid 1 is in a
+// container of its own.
+func ownProcess(pid int) error {
+	return &machcompat.Error{
+		Op: "task_for_pid", PID: pid, Code: machcompat.KERN_FAILURE, Err: errors.New("that is vmwrite itself"),
+		Hint: remedy(diagnose.Reason{Rule: diagnose.OwnProcess, PID: pid}),
+	}
 }

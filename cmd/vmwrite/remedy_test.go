@@ -14,6 +14,7 @@ import (
 // Every rule, and what to do about it.
 func TestRemedies(t *testing.T) {
 	const setcap, container, root = "sudo setcap", "docker run --user 0 --cap-add=SYS_PTRACE", "you are root without CAP_SYS_PTRACE"
+	const showAll = "docker run --user 0 --cap-add=SYS_PTRACE --cap-add=SYS_ADMIN --security-opt seccomp=unconfined --pid=container:NAME"
 	able := diagnose.Reason{CapabilityInBoundingSet: true}
 	yama := func(level int) diagnose.Reason {
 		return diagnose.Reason{CapabilityInBoundingSet: true, YamaLevel: level}
@@ -44,6 +45,12 @@ func TestRemedies(t *testing.T) {
 		{diagnose.AlreadyTraced, able, "detach"},       // protect and --unprotect
 		{diagnose.TracedByUs, able, ""},
 		{diagnose.OwnProcess, diagnose.Reason{PID: 12}, "12 is the pid of vmwrite itself"},
+		{diagnose.OwnProcess, able, "kubectl debug --target="},
+		{diagnose.HiddenFilter, diagnose.Reason{Root: true}, showAll},                                                             // root of a container
+		{diagnose.HiddenFilter, diagnose.Reason{Root: true, CapabilityInBoundingSet: true, OwnFilter: true}, showAll},             // with the capability
+		{diagnose.HiddenFilter, able, "run it as root"},                                                                           // a user, in no container
+		{diagnose.HiddenFilter, diagnose.Reason{Root: true, CapabilityInBoundingSet: true}, "you are root without CAP_SYS_ADMIN"}, // which was dropped
+		{diagnose.HiddenFilter, diagnose.Reason{Root: true, OwnFilter: true, InUserNamespace: true}, "run vmwrite as root outside of containers"},
 		{diagnose.ThreadDoesNotStop, able, "--stop never"},
 		{diagnose.StoppedByUs, able, ""},
 		{diagnose.HiddenProc, able, "as root"},

@@ -44,6 +44,9 @@ func (f *targetFlags) resolve() (int, error) {
 	if err != nil || pid <= 0 {
 		return 0, usagef("%q is not a pid", f.pid)
 	}
+	if int(pid) == os.Getpid() {
+		return 0, ownProcess(int(pid))
+	}
 	return int(pid), nil
 }
 

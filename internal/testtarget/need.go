@@ -41,6 +41,7 @@ var capabilities = map[string]struct {
 	"static libc":   {tryStaticLibc, "install the C library's archive (libc6-dev, glibc-static)"},
 	"sanitizers":    {trySanitizers, "install the compiler's libasan and libubsan"},
 	"docker":        {tryDocker, "start a Docker engine, and allow this user to use it"},
+	"docker filter": {tryDockerFilter, "use a Docker engine with seccomp, neither rootless nor with userns-remap"},
 	"local engine":  {tryLocalEngine, "test in the pid namespace of the Docker engine"},
 	"386":           {tryProgram("386"), "use an x86 kernel that runs 32-bit programs (CONFIG_IA32_EMULATION)"},
 	"amd64":         {tryProgram("amd64"), "use a 64-bit x86 kernel"},
@@ -152,6 +153,20 @@ func tryDocker() error {
 	}
 	if got, want := strings.TrimSpace(string(platform)), "linux/"+runtime.GOARCH; got != want {
 		return fmt.Errorf("the engine runs programs of %s, not %s", got, want)
+	}
+	return nil
+}
+
+// tryDockerFilter looks for an engine whose containers are under a seccomp filter, in
+// the first user namespace.
+func tryDockerFilter() error {
+	options, err := exec.Command("docker", "info", "--format", "{{.SecurityOptions}}").Output()
+	if err != nil {
+		return fmt.Errorf("no engine answers: %w", err)
+	}
+	text := string(options)
+	if !strings.Contains(text, "name=seccomp") || strings.Contains(text, "name=rootless") || strings.Contains(text, "name=userns") {
+		return fmt.Errorf("the engine's containers have %s", strings.TrimSpace(text))
 	}
 	return nil
 }

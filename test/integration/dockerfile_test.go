@@ -25,6 +25,7 @@ func prebuilt(tb testing.TB) string {
 
 func TestTheImageHoldsOneProgramWithoutRights(t *testing.T) {
 	testtarget.Need(t, "docker")
+	t.Parallel()
 	id := prebuilt(t)
 	const format = "{{.Config.User}} {{.Config.Entrypoint}} {{.Config.Cmd}} {{len .RootFS.Layers}}"
 	if got, want := docker(t, "image", "inspect", "--format", format, id), "65532:65532 [/vmwrite] [] 1"; got != want {

@@ -25,6 +25,7 @@ type writeCase struct {
 
 func TestWrites(t *testing.T) {
 	testtarget.Need(t, "docker")
+	t.Parallel()
 	for _, group := range []struct {
 		from  string
 		cases []writeCase
