@@ -25,8 +25,8 @@ type explanation struct {
 func explanations() []explanation {
 	return []explanation{
 		mach(machcompat.KERN_SUCCESS, "every byte was written", "nothing"),
-		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps"),
-		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write elsewhere, or have the process change the protection"),
+		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps: the hint names the nearest; in each run of a program they are elsewhere (ASLR)"),
+		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write with --unprotect, which makes the pages writable for the moment of the write (of a private file mapping the process gets a copy, and the file stays as it is); for shared memory, and to read or copy, change the protection with vmwrite protect"),
 		mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
 		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes", "do what the hint says"),
 		mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
-	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // confirmExpected refuses unless each place holds what is expected.
@@ -146,7 +145,7 @@ func (j *job) confirmUnprotectable(address, size uint64) error {
 		case mapping.Shared && mapping.Inode != 0:
 			e := fault(machcompat.KERN_NOT_SUPPORTED, next, errors.New("it is a shared mapping of the file, which --unprotect leaves alone"))
 			e.Mapping = &mapping
-			e.Hint = "writing there would change " + procmaps.Printable(mapping.Path) + " itself, for every process and for good; to have that, write to the file, or change the protection with vmwrite protect and then write"
+			e.Hint = sharedFileHint(&mapping)
 			return e
 		default:
 			next = mapping.End

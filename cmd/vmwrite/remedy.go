@@ -3,20 +3,33 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
 )
 
 // hintOf is what an error's second line says: the reason that the library found
-// and, for a reader of this command, what to do about it.
+// and, for a reader of this command, what to do about it. It only looks, and what it
+// can't find out it leaves out.
 func hintOf(e *machcompat.Error) string {
-	// The process may have changed since; then the library's word stands.
-	reason, _ := diagnose.Why(e.PID, e.Err)
-	if todo := remedy(reason); todo != "" && reason.Text == e.Hint {
-		return e.Hint + "; " + todo
+	if e.Hint != "" {
+		// The process may have changed since; then the library's word stands.
+		reason, _ := diagnose.Why(e.PID, e.Err)
+		if todo := remedy(reason); todo != "" && reason.Text == e.Hint {
+			return e.Hint + "; " + todo
+		}
+		return e.Hint
 	}
-	return e.Hint
+	switch {
+	case e.Code == machcompat.KERN_PROTECTION_FAILURE && e.Mapping != nil:
+		return protectionHint(e)
+	case e.Code == machcompat.KERN_INVALID_ADDRESS && e.Mapping == nil:
+		return gapHint(e)
+	}
+	return ""
 }
 
 // remedy says what to do about a reason in the words of this command; "" when
@@ -94,4 +107,110 @@ func ownProcess(pid int) error {
 		Op: "task_for_pid", PID: pid, Code: machcompat.KERN_FAILURE, Err: errors.New("that is vmwrite itself"),
 		Hint: remedy(diagnose.Reason{Rule: diagnose.OwnProcess, PID: pid}),
 	}
+}
+
+// protectionHint says how to get at memory that the process itself may not access.
+func protectionHint(e *machcompat.Error) string {
+	m := e.Mapping
+	switch {
+	case strings.HasPrefix(m.Path, "[vvar") || m.Path == "[vsyscall]":
+		return "it is the kernel's own memory, which no process can change"
+	case e.Op == "vm_copy" && m.Shared && m.Inode != 0 && m.Perms&procmaps.Write == 0:
+		return sharedFileHint(m)
+	case e.Op == "vm_read" || e.Op == "vm_copy":
+		want := m.Perms | procmaps.Read
+		if e.Op == "vm_copy" {
+			want |= procmaps.Write
+		}
+		size := min(e.Address+e.Size, m.End) - e.Fault
+		return fmt.Sprintf("vmwrite protect -p %d %#x %d %s has the process allow it; put it back to %s afterwards", e.PID, e.Fault, size, want, m.Perms)
+	case e.Op == "vm_protect":
+		return protectRefusedHint(e)
+	case m.Shared && m.Inode != 0:
+		return "--unprotect leaves a shared mapping alone: " + sharedFileHint(m)
+	}
+	hint := "with --unprotect, vmwrite write makes these pages writable for the moment of the write, and then puts their protection back"
+	if m.Inode != 0 {
+		hint += "; the process gets a copy of them for itself, and the file stays as it is"
+	}
+	if m.Perms == 0 {
+		hint += "; but the process can't even read there, as in a guard page or in memory that is only reserved: is the address right?"
+	}
+	return hint
+}
+
+// protectRefusedHint says why memory can't have a protection.
+func protectRefusedHint(e *machcompat.Error) string {
+	_, byKernel := errors.AsType[unix.Errno](e.Err)
+	switch {
+	case errors.Is(e.Err, unix.EPERM):
+		return "the memory is sealed (mseal), for as long as the process runs this program"
+	case !byKernel && e.Mapping.Shared:
+		return "the process has not opened " + procmaps.Printable(e.Mapping.Path) + " for writing: write to the file itself"
+	}
+	return ""
+}
+
+// sharedFileHint says what a write to a shared mapping of a file would do.
+func sharedFileHint(m *procmaps.Mapping) string {
+	return "writing there would change " + procmaps.Printable(m.Path) + " itself, for every process and for good; to have that, write to the file, or change the protection with vmwrite protect and then write"
+}
+
+// gapHint says what is mapped nearest to an address where nothing is.
+func gapHint(e *machcompat.Error) string {
+	below, above, ok := neighbours(e.PID, e.Fault)
+	if !ok {
+		return ""
+	}
+	// An offset in a file is below 4 GiB, and mappings that start by chance are not.
+	const near, offsets = 1 << 20, 1 << 32
+	var parts []string
+	if e.Fault > e.Address {
+		parts = append(parts, fmt.Sprintf("only the first %d of %d bytes are mapped", e.Fault-e.Address, e.Size))
+	}
+	if below != nil && e.Fault-below.End < near {
+		ends := "right there"
+		if below.End < e.Fault {
+			ends = fmt.Sprintf("%#x bytes before it", e.Fault-below.End)
+		}
+		parts = append(parts, fmt.Sprintf("the mapping below ends %s: %s", ends, shortMapping(below)))
+	}
+	if above != nil && above.Start-e.Fault < near {
+		parts = append(parts, fmt.Sprintf("the mapping above begins %#x bytes behind it: %s", above.Start-e.Fault, shortMapping(above)))
+	}
+	switch list := fmt.Sprintf("vmwrite maps -p %d", e.PID); {
+	case len(parts) > 0:
+	case below == nil && e.Fault < offsets:
+		parts = append(parts, "that is below all that the process has mapped; if it is an offset in a program or library, add where that begins, which "+list+" shows")
+	default:
+		parts = append(parts, "nothing is mapped within 1 MiB of it; addresses are others in each run of a program (ASLR), and "+list+" shows those of this one")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// neighbours returns the mappings below and above an address of a process, nil where
+// there is none; false when they can't be read, or one has come to be there.
+func neighbours(pid int, address uint64) (below, above *procmaps.Mapping, ok bool) {
+	maps, err := procmaps.Open(pid)
+	if err != nil {
+		return nil, nil, false
+	}
+	defer maps.Close()
+	for m, err := range maps.All() {
+		switch {
+		case err != nil || m.Contains(address):
+			return nil, nil, false
+		case m.Path == "[vsyscall]": // nobody's memory
+		case m.Start > address:
+			return below, &m, true
+		default:
+			below = &m
+		}
+	}
+	return below, nil, true
+}
+
+// shortMapping is what of a mapping's line tells a person where an address belongs.
+func shortMapping(m *procmaps.Mapping) string {
+	return strings.TrimSpace(fmt.Sprintf("%#x-%#x %s %s", m.Start, m.End, m.PermsText(), procmaps.Printable(m.Path)))
 }

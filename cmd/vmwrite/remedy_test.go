@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,6 +88,33 @@ func TestHintIsTheReasonAndTheRemedy(t *testing.T) {
 	} {
 		if got := hintOf(&machcompat.Error{PID: os.Getppid(), Err: c.err, Hint: c.hint}); got != c.want {
 			t.Errorf("%s: %q; want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What to do about memory that may not be accessed, beside what the scripts try.
+func TestProtectionHints(t *testing.T) {
+	shared := procmaps.Mapping{Start: 0x1000, End: 0x3000, Perms: procmaps.Read, Shared: true, Inode: 7, Path: "/tmp/\x1b[31mred"}
+	vvar := procmaps.Mapping{Start: 0x1000, End: 0x3000, Perms: procmaps.Read, Path: "[vvar_vclock]"}
+	private := procmaps.Mapping{Start: 0x1000, End: 0x3000, Perms: procmaps.Execute}
+	for _, c := range []struct {
+		name, op string
+		mapping  *procmaps.Mapping
+		err      error
+		want     string // "" for nothing
+	}{
+		{"a name that acts on a terminal", "vm_write", &shared, unix.EFAULT, `change /tmp/\x1b[31mred itself`},
+		{"the same, for a copy", "vm_copy", &shared, unix.EFAULT, `change /tmp/\x1b[31mred itself`},
+		{"the same, when its protection is to change", "vm_protect", &shared, errors.New("it may be r-x at most"), `not opened /tmp/\x1b[31mred for writing`},
+		{"shared memory that a security module guards", "vm_protect", &shared, unix.EACCES, ""},
+		{"sealed memory", "vm_protect", &private, unix.EPERM, "sealed (mseal)"},
+		{"the kernel's own memory", "vm_write", &vvar, unix.EFAULT, "the kernel's own memory"},
+		{"a read that goes on behind the mapping", "vm_read", &private, unix.EFAULT, "vmwrite protect -p 12 0x2000 4096 r-x has"},
+		{"what was unmapped since", "vm_write", nil, unix.EFAULT, ""},
+	} {
+		got := hintOf(&machcompat.Error{Op: c.op, PID: 12, Address: 0x2000, Size: 0x8000, Fault: 0x2000, Code: machcompat.KERN_PROTECTION_FAILURE, Mapping: c.mapping, Err: c.err})
+		if !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%s: %q; want %q in it", c.name, got, c.want)
 		}
 	}
 }

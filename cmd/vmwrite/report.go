@@ -63,9 +63,9 @@ func (o outcome) succeeded(message string) outcome {
 	return o
 }
 
-// outcomeOf is the object for an error.
-func outcomeOf(err error) outcome {
-	o := outcome{Message: err.Error(), Written: new(uint64(0))}
+// outcomeOf is the object for an error and its hint.
+func outcomeOf(err error, hint string) outcome {
+	o := outcome{Message: err.Error(), Written: new(uint64(0)), Hint: hint}
 	if part, ok := errors.AsType[*partError](err); ok {
 		o.Written = &part.written
 	}
@@ -83,7 +83,7 @@ func outcomeOf(err error) outcome {
 	if o.Written = &e.Written; errors.Is(err, errGivenUp) {
 		o.Written = nil
 	}
-	o.Address, o.KernReturn, o.Name, o.Hint = hexAddress(e.Address), &code, e.Code.String(), hintOf(e)
+	o.Address, o.KernReturn, o.Name = hexAddress(e.Address), &code, e.Code.String()
 	for _, after := range e.WrittenAfterFault {
 		o.WrittenAfterFault = append(o.WrittenAfterFault, extent{hexAddress(after.Address), after.Size})
 	}
@@ -137,11 +137,15 @@ func finish(s streams, asJSON bool, o outcome, message string) error {
 // report tells of an error: one line, and another for what to do about it.
 func report(s streams, err error, asJSON bool) {
 	s.notef("%v", err)
-	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Hint != "" {
-		s.notef("hint: %s", hintOf(e))
+	hint := ""
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		hint = hintOf(e)
+	}
+	if hint != "" {
+		s.notef("hint: %s", hint)
 	}
 	if asJSON {
-		printJSON(s, outcomeOf(err))
+		printJSON(s, outcomeOf(err, hint))
 	}
 }
 

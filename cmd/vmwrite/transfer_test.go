@@ -133,7 +133,7 @@ func TestFileThatBecomesShorter(t *testing.T) {
 			if exitStatus(err) != exitFile || !strings.Contains(err.Error(), "has become shorter") || !strings.Contains(err.Error(), c.arrived) {
 				t.Errorf("the error is %v; want status 74, that the file became shorter, and %q", err, c.arrived)
 			}
-			if got := *outcomeOf(err).Written; got != c.written {
+			if got := *outcomeOf(err, "").Written; got != c.written {
 				t.Errorf("the object says that %d bytes were written; want %d", got, c.written)
 			}
 		})
