@@ -11,10 +11,18 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
-// versionInfo is what version prints.
+// version is that of the command, the libraries and the packages: the Makefile reads
+// it here. It is that of CHANGELOG.md's first section, and ends with -dev while that
+// has none yet.
+const version = "0.1.0"
+
+// versionInfo is what version prints. Commit and Date are of the sources, where the go
+// command had them from git.
 type versionInfo struct {
 	Version   string `json:"version"`
-	Revision  string `json:"revision"`
+	Commit    string `json:"commit,omitempty"`
+	Date      string `json:"date,omitempty"`     // of the commit, as in RFC 3339
+	Modified  bool   `json:"modified,omitempty"` // the sources were not those of the commit
 	Go        string `json:"go"`
 	Platform  string `json:"platform"`
 	MapSource string `json:"map_source"` // how mappings are read on this kernel
@@ -27,27 +35,45 @@ func newVersionCmd(s streams) *cobra.Command {
 		Short: "Print the version, and how mappings are read on this kernel",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := readVersion()
-			if asJSON {
-				return json.NewEncoder(s.out).Encode(v)
-			}
-			fmt.Fprintf(s.out, "vmwrite %s %s %s %s\nmappings are read by %s\n", v.Version, v.Revision, v.Go, v.Platform, v.MapSource)
-			return nil
+			return printVersion(s, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
+func printVersion(s streams, asJSON bool) error {
+	v := readVersion()
+	if asJSON {
+		return json.NewEncoder(s.out).Encode(v)
+	}
+	_, err := fmt.Fprintf(s.out, "vmwrite %s%s %s %s\nmappings are read by %s\n", v.Version, v.commit(), v.Go, v.Platform, v.MapSource)
+	return err
+}
+
+// commit returns the commit in short, behind a space, or nothing if it is not known.
+func (v versionInfo) commit() string {
+	if v.Commit == "" {
+		return ""
+	}
+	changed := ""
+	if v.Modified {
+		changed = ", changed"
+	}
+	return fmt.Sprintf(" (%.12s of %.10s%s)", v.Commit, v.Date, changed)
+}
+
 func readVersion() versionInfo {
-	v := versionInfo{Version: "(devel)", Revision: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MapSource: "nothing: /proc/self/maps can't be opened"}
+	v := versionInfo{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MapSource: "nothing: /proc/self/maps can't be opened"}
 	if build, ok := debug.ReadBuildInfo(); ok {
-		if build.Main.Version != "" {
-			v.Version = build.Main.Version
-		}
 		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				v.Revision = setting.Value[:min(12, len(setting.Value))]
+			switch setting.Key {
+			case "vcs.revision":
+				v.Commit = setting.Value
+			case "vcs.time":
+				v.Date = setting.Value
+			case "vcs.modified":
+				v.Modified = setting.Value == "true"
 			}
 		}
 	}
