@@ -1,7 +1,13 @@
-# Everything that is built goes to bin/.
+# Everything that is built goes to bin/, and a release to dist/.
 GO      ?= go
+OUT     ?= bin
 PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
+
+# The version is said once, in the command's source. What is built of the same sources
+# is the same: the date in it is that of the changelog.
+VERSION := $(shell sed -n 's/^const version = "\(.*\)"/\1/p' cmd/vmwrite/version.go)
+DATE    := $(shell sed -n 's/^\#\# .* - //p' CHANGELOG.md | head -1)
 
 # The command is one static file.
 BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath
@@ -13,52 +19,91 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: build ## build the command and show it at work
+demo: command ## build the command and show it at work
 	@bin/vmwrite demo
 
 .PHONY: build
-build: ## build bin/vmwrite
-	@$(BUILD) -o bin/vmwrite ./cmd/vmwrite
+build: command share ## build all that make install copies: bin/
+	@compiler=$$($(GO) env CC); \
+	if command -v $${compiler%% *} >/dev/null; then \
+		$(MAKE) --no-print-directory lib; \
+	else \
+		echo "built without the C library, which needs a C compiler ($$compiler)"; \
+	fi
+
+.PHONY: command
+command: ## build the command alone: bin/vmwrite
+	@$(BUILD) -o $(OUT)/vmwrite ./cmd/vmwrite
+
+# They are made on this machine, whichever the command is for.
+.PHONY: share
+share: ## make the manual pages and the completions: bin/share
+	@rm -rf $(OUT)/share
+	@GOOS= GOARCH= CGO_ENABLED=0 $(GO) run -tags share ./cmd/vmwrite $(OUT)/share $(DATE)
+	@install -D -m 0644 -t $(OUT)/share/man/man7 man/vmwrite-formats.7
 
 # Mach's C interface. Programs find its headers below include/machcompat, by
 # pkg-config: other software takes a <mach/mach.h> in the usual place for a Mac.
 SOVERSION  := 0
-VERSION    := $(shell git describe --tags --abbrev=0 2>/dev/null || echo 0.0.0)
-OUT        ?= bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include/machcompat
 BUILD_LIB  := CGO_ENABLED=1 $(GO) build -buildvcs=auto -trimpath
 LINK_SHARED = -Wl,-soname,libmachcompat.so.$(SOVERSION) -Wl,--version-script=$(CURDIR)/cmd/libmachcompat/exports.map
 
 .PHONY: lib
-lib: ## build the C library: bin/libmachcompat.so, .a, machcompat.pc
+lib: ## build the C library alone: bin/libmachcompat.so, .a
 	@mkdir -p $(OUT)
 	@$(BUILD_LIB) -buildmode=c-shared -ldflags '-extldflags "$(LINK_SHARED)"' -o $(OUT)/libmachcompat.so ./cmd/libmachcompat
 	@$(BUILD_LIB) -buildmode=c-archive -o $(OUT)/libmachcompat.a ./cmd/libmachcompat
 	@rm -f $(OUT)/libmachcompat.h # of cgo; the headers are in include
 	@ln -sf libmachcompat.so $(OUT)/libmachcompat.so.$(SOVERSION)
-	@sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
-		cmd/libmachcompat/machcompat.pc.in > $(OUT)/machcompat.pc
 
+# Nothing is built by those that install: root may have no Go, and should not run it.
+# $(DESTDIR) stands for the root of the system in which the files will be.
 .PHONY: install
-install: install-command install-lib ## install the command and the C library below $(PREFIX)
+install: install-command ## copy what make build built below $(PREFIX)
+	@if [ -e $(OUT)/libmachcompat.so ]; then \
+		$(MAKE) --no-print-directory install-lib; \
+	else \
+		echo "installed without the C library: $(OUT)/libmachcompat.so was not built"; \
+	fi
+
+# $(call built,FILE,TARGET) ends with an error unless the file is there.
+built = @[ -e $(1) ] || { echo "$(1) is missing: run make $(2) first" >&2; exit 1; }
+# $(call copy,FOLDER,TO) copies all files of a folder.
+copy = cd $(1) && find * -type f -exec install -D -m 0644 {} $(abspath $(2))/{} \;
 
 .PHONY: install-command
-install-command: build
-	install -D -m 0755 bin/vmwrite $(DESTDIR)$(PREFIX)/bin/vmwrite
+install-command:
+	$(call built,$(OUT)/vmwrite,build)
+	$(call built,$(OUT)/share,build)
+	install -D -m 0755 $(OUT)/vmwrite $(DESTDIR)$(PREFIX)/bin/vmwrite
+	$(call copy,$(OUT)/share,$(DESTDIR)$(PREFIX)/share)
 
 .PHONY: install-lib
-install-lib: lib
+install-lib:
+	$(call built,$(OUT)/libmachcompat.so,lib)
 	install -D -m 0755 $(OUT)/libmachcompat.so $(DESTDIR)$(LIBDIR)/libmachcompat.so.$(SOVERSION)
 	ln -sf libmachcompat.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libmachcompat.so
-	install -D -m 0644 $(OUT)/libmachcompat.a $(DESTDIR)$(LIBDIR)/libmachcompat.a
-	install -D -m 0644 $(OUT)/machcompat.pc $(DESTDIR)$(LIBDIR)/pkgconfig/machcompat.pc
-	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR) include/*.h
-	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR)/mach include/mach/*.h
-	install -D -m 0644 -t $(DESTDIR)$(INCLUDEDIR)/mach/machine include/mach/machine/*.h
+	install -D -m 0644 -t $(DESTDIR)$(LIBDIR) $(OUT)/libmachcompat.a
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+		cmd/libmachcompat/machcompat.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/machcompat.pc
+	$(call copy,include,$(DESTDIR)$(INCLUDEDIR))
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man3 man/machcompat.3
+	@[ '$(DESTDIR)' ] || echo "run ldconfig as root, so that programs find $(LIBDIR)/libmachcompat.so.$(SOVERSION)"
+
+.PHONY: uninstall
+uninstall: ## remove what make install copied
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/vmwrite $(addprefix share/, \
+		bash-completion/completions/vmwrite zsh/site-functions/_vmwrite fish/vendor_completions.d/vmwrite.fish \
+		man/man1/vmwrite.1 man/man1/vmwrite-*.1 man/man3/machcompat.3 man/man7/vmwrite-formats.7))
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmachcompat.so.$(SOVERSION) libmachcompat.so libmachcompat.a pkgconfig/machcompat.pc)
+	cd include && find * -type f -exec rm -f $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \;
+	@rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/mach/machine /mach /) 2>/dev/null || true
 
 .PHONY: image
-image: build ## build the container image vmwrite from bin/vmwrite
+image: command ## build the container image vmwrite from bin/vmwrite
 	docker build --target prebuilt -t vmwrite .
 
 # Each runs in a directory for the programs that the packages share: test/run. No
@@ -68,7 +113,7 @@ RUN_TESTS := test/run $(GO) test -trimpath -count=1 -timeout 60m
 PACKAGES  := ./test/... ./cmd/... ./pkg/... ./internal/...
 
 .PHONY: test
-test: build ## build, and run every test once
+test: command ## build, and run every test once
 	@$(RUN_TESTS) -vet=off $(PACKAGES)
 
 .PHONY: check
@@ -151,4 +196,4 @@ cover: ## measure the coverage of the packages
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin cover.out
+	rm -rf bin dist cover.out

@@ -56,6 +56,18 @@ func TestTheHeadersOfTheInterfaceAreThere(t *testing.T) {
 	}
 }
 
+func TestTheManualPageNamesEveryCall(t *testing.T) {
+	page, err := os.ReadFile("../../man/machcompat.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range exportedNames(t) {
+		if !regexp.MustCompile(`(?m)^\.(Fn|Va) ` + name + `\b`).Match(page) {
+			t.Errorf("no %s", name)
+		}
+	}
+}
+
 func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
 	testtarget.Need(t, "cc", "c++")
 	for _, l := range testtarget.Some([]language{c99, c11, cxx11, cxx20}, 2, 0) {

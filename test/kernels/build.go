@@ -67,7 +67,7 @@ func copySources(module string) error {
 		switch {
 		case err != nil:
 			return err
-		case path == "bin" || path == ".git":
+		case path == "bin" || path == "dist" || path == ".git":
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
