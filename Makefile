@@ -106,6 +106,26 @@ uninstall: ## remove what make install copied
 image: command ## build the container image vmwrite from bin/vmwrite
 	docker build --target prebuilt -t vmwrite .
 
+# The release: of each architecture an archive, a .deb, a .rpm and the SBOM of its command.
+# The C library is in none: it is built where it is used.
+TOOL := GOFLAGS="$$GOFLAGS -trimpath" $(GO) tool -modfile=packaging/go.mod
+
+.PHONY: dist
+dist: export SOURCE_DATE_EPOCH := $(shell date -u -d $(DATE) +%s)
+dist: share ## build the release: dist/
+	@rm -rf $(OUT)/dist dist && mkdir dist
+	@for arch in amd64 arm64; do \
+		name=vmwrite-$(VERSION)-linux-$$arch; folder=$(OUT)/dist/$$name; \
+		GOARCH=$$arch $(BUILD) -o $$folder/vmwrite ./cmd/vmwrite && \
+		cp -r $(OUT)/share LICENSE README.md CHANGELOG.md $$folder && chmod -R a=rX,u+w $$folder && \
+		tar -C $(OUT)/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$SOURCE_DATE_EPOCH -c $$name | gzip -9n > dist/$$name.tar.gz && \
+		$(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp -version v$(VERSION) -output dist/$$name.cdx.json $$folder/vmwrite && \
+		for format in deb rpm; do \
+			ARCH=$$arch VERSION=$(VERSION) FOLDER=$$folder $(TOOL) nfpm package --config packaging/nfpm.yaml --packager $$format --target dist || exit; \
+		done || exit; \
+	done
+	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
 # Each runs in a directory for the programs that the packages share: test/run. No
 # machine is so slow that it reaches the time limit: only what hangs does. The programs
 # are built with -trimpath, and so the standard library is compiled once for all.
@@ -117,14 +137,22 @@ test: command ## build, and run every test once
 	@$(RUN_TESTS) -vet=off $(PACKAGES)
 
 .PHONY: check
-check: test lint test-race test-full cross test-386 test-bench check-kernels ## all that CI checks
+check: test lint check-man test-race test-full cross test-386 test-bench check-kernels ## all that CI checks
 
 .PHONY: lint
 lint: ## check the format, go vet, staticcheck
 	@unformatted=$$(gofmt -s -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -s: $$unformatted"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(GO) vet ./... && $(GO) vet -tags share ./cmd/vmwrite
+	$(GO) tool staticcheck ./... && $(GO) tool staticcheck -tags share ./cmd/vmwrite
+
+.PHONY: check-man
+check-man: share ## check the manual pages with mandoc
+	@if command -v mandoc >/dev/null; then \
+		mandoc -T lint -W warning man/* $(OUT)/share/man/man1/*; \
+	else \
+		echo "skipped: mandoc is not installed"; [ -z "$${VMWRITE_TEST_MAY_LACK+set}" ]; \
+	fi
 
 .PHONY: test-race
 test-race: ## run every test once with the race detector
