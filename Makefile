@@ -130,7 +130,7 @@ dist: share ## build the release: dist/
 # machine is so slow that it reaches the time limit: only what hangs does. The programs
 # are built with -trimpath, and so the standard library is compiled once for all.
 RUN_TESTS := test/run $(GO) test -trimpath -count=1 -timeout 60m
-PACKAGES  := ./test/... ./cmd/... ./pkg/... ./internal/...
+PACKAGES  := ./test/... ./cmd/... ./pkg/... ./internal/... ./examples/...
 
 .PHONY: test
 test: command ## build, and run every test once

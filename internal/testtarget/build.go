@@ -150,11 +150,31 @@ func BuildCommand(tb testing.TB) string {
 
 // BuildGo builds a command of this module for an architecture, and returns its path.
 func BuildGo(source, goarch string) (string, error) {
-	return Once(filepath.Join(goarch, source), []string{"cmd", "internal", "pkg"}, func(path string) *exec.Cmd {
+	return Once(filepath.Join(goarch, source), []string{"cmd", "examples", "internal", "pkg"}, func(path string) *exec.Cmd {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/vmwrite/vmwrite/"+source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
 		return cmd
 	})
+}
+
+// Library is the directory of the C library among what the run has built.
+const Library = "lib"
+
+// BuildLibrary builds the C library, as "make lib" does, and returns the directory of
+// it.
+func BuildLibrary() (string, error) {
+	return Once(Library, []string{"Makefile", "cmd/libmachcompat", "include", "internal", "pkg"}, func(path string) *exec.Cmd {
+		return Make("lib", "OUT="+path)
+	})
+}
+
+// Make is a make in the root of the module, as if nobody else's make ran.
+func Make(arguments ...string) *exec.Cmd {
+	cmd := exec.Command("make", append([]string{"-s", "-C", Root()}, arguments...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "CGO_ENABLED=")
+	})
+	return cmd
 }
 
 // BuildC builds a C program of one file with these flags of the compiler too, and

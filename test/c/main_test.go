@@ -39,7 +39,7 @@ func buildAll(goarch string) error {
 	if err := os.Setenv("GOARCH", goarch); err != nil {
 		return err
 	}
-	lib, err := buildLibrary()
+	lib, err := testtarget.BuildLibrary()
 	if err != nil {
 		return err
 	}
@@ -60,22 +60,11 @@ var sources = []string{"Makefile", "cmd/libmachcompat", "include", "internal", "
 // library returns the directory of the library, as "make lib" builds it.
 func library(t *testing.T) string {
 	t.Helper()
-	if !testtarget.Built(libraryName) {
+	if !testtarget.Built(testtarget.Library) {
 		testtarget.Need(t, "make", "cc")
 	}
-	return must(t)(buildLibrary())
+	return must(t)(testtarget.BuildLibrary())
 }
-
-// libraryName is the library's directory among what the run has built.
-const libraryName = "lib"
-
-func buildLibrary() (string, error) {
-	return testtarget.Once(libraryName, sources, func(path string) *exec.Cmd { return makeCommand("lib", "OUT="+path, prefix) })
-}
-
-// prefix is where the library would be installed. It is no usual place, so that
-// nothing is found there by accident.
-const prefix = "PREFIX=/opt/mach"
 
 // sanitizedLibrary is library with the address sanitizer in its C and in its Go,
 // for which the standard library is compiled anew.
@@ -96,15 +85,6 @@ func must(t *testing.T) func(path string, err error) string {
 		}
 		return path
 	}
-}
-
-// makeCommand is a make in the root of the module, as if nobody else's make ran.
-func makeCommand(arguments ...string) *exec.Cmd {
-	cmd := exec.Command("make", append([]string{"-s", "-C", testtarget.Root()}, arguments...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") || strings.HasPrefix(v, "CGO_ENABLED=")
-	})
-	return cmd
 }
 
 // A language is how a program is compiled: by which compiler, which the environment

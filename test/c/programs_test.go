@@ -109,7 +109,7 @@ func TestMakeInstallPutsWhatAProgramNeeds(t *testing.T) {
 	testtarget.Need(t, "make", "cc", "pkg-config", "tracing")
 	t.Parallel()
 	root := t.TempDir()
-	output(t, makeCommand("install-lib", "OUT="+library(t), "DESTDIR="+root, prefix))
+	output(t, testtarget.Make("install-lib", "OUT="+library(t), "DESTDIR="+root, "PREFIX=/opt/mach"))
 	for _, name := range []string{
 		"lib/libmachcompat.so", "lib/libmachcompat.a", "lib/pkgconfig/machcompat.pc",
 		"include/machcompat/TargetConditionals.h", "include/machcompat/mach/mach.h",

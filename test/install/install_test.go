@@ -18,18 +18,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
-// makeCommand is a make in the root of the module, as if nobody else's make ran.
-func makeCommand(arguments ...string) *exec.Cmd {
-	cmd := exec.Command("make", append([]string{"--no-print-directory", "-C", testtarget.Root()}, arguments...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=")
-	})
-	return cmd
-}
-
-// asRoot is the same without a Go toolchain and with the PATH of sudo.
+// asRoot is a make without a Go toolchain and with the PATH of sudo.
 func asRoot(arguments ...string) *exec.Cmd {
-	cmd := makeCommand(append(arguments, "GO=false")...)
+	cmd := testtarget.Make(append(arguments, "GO=false")...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	return cmd
 }
@@ -100,7 +91,7 @@ func TestInstallCopiesWhatWasBuilt(t *testing.T) {
 	}
 	assertInstalled(t, root, nil)
 
-	if got := output(t, makeCommand("build", built, "CC=no-such-compiler"), true); got != "built without the C library, which needs a C compiler (no-such-compiler)\n" {
+	if got := output(t, testtarget.Make("build", built, "CC=no-such-compiler"), true); got != "built without the C library, which needs a C compiler (no-such-compiler)\n" {
 		t.Errorf("make build prints %q where there is no compiler", got)
 	}
 	if got := output(t, asRoot("install", built, destination), true); !strings.Contains(got, "installed without the C library: "+out+"/libmachcompat.so was not built\n") {
@@ -109,7 +100,7 @@ func TestInstallCopiesWhatWasBuilt(t *testing.T) {
 	assertInstalled(t, root+"/usr/local", ofCommand)
 
 	testtarget.Need(t, "cc")
-	library, err := testtarget.Once("lib", []string{"Makefile", "cmd/libmachcompat", "internal", "pkg"}, func(path string) *exec.Cmd { return makeCommand("lib", "OUT="+path) })
+	library, err := testtarget.BuildLibrary()
 	if err != nil {
 		t.Fatal(err)
 	}
