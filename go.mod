@@ -3,6 +3,7 @@ module github.com/vmwrite/vmwrite
 go 1.26.0
 
 require (
+	github.com/agext/levenshtein v1.2.3
 	github.com/prometheus/procfs v0.23.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,25 @@ func numbersLast(root *cobra.Command, args []string) []string {
 		}
 	}
 	return append(append(flags, "--"), values...)
+}
+
+// checkDashes refuses a long flag with one dash, which would be taken for a group
+// of short ones: -pid for -p id.
+func checkDashes(root *cobra.Command, args []string) error {
+	cmd, rest, err := root.Find(args)
+	for i := 0; err == nil && i < len(rest) && rest[i] != "--"; i++ {
+		arg := rest[i]
+		if !strings.HasPrefix(arg, "-") {
+			continue
+		}
+		if name, _, _ := strings.Cut(arg[1:], "="); len(name) > 1 && cmd.Flags().Lookup(name) != nil {
+			return usagef("unknown flag -%s; did you mean --%s?", name, name)
+		}
+		if takesNext(cmd, arg) {
+			i++
+		}
+	}
+	return nil
 }
 
 func hasDashedValue(args []string) bool {
@@ -85,21 +105,43 @@ func takesNext(cmd *cobra.Command, arg string) bool {
 
 func wantsValue(flag *pflag.Flag) bool { return flag != nil && flag.NoOptDefVal == "" }
 
+// takesNone refuses arguments.
+func takesNone(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// addressError is an address that may be meant, but lacks its 0x.
+type addressError struct{ text, meant string }
+
+func (e *addressError) Error() string {
+	return fmt.Sprintf("address %q: addresses are hexadecimal and begin with 0x; did you mean %s?", e.text, e.meant)
+}
+
 // parseAddress parses an address, which must have its 0x: without it, digits
 // that were copied from a hexadecimal list would mean another place.
 func parseAddress(text string) (uint64, error) {
 	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
-	if !ok {
-		if _, err := strconv.ParseUint(digits, 16, 64); err == nil {
-			return 0, usagef("address %q: addresses are hexadecimal and begin with 0x; did you mean 0x%s?", text, text)
-		}
-		return 0, usagef("address %q: want a hexadecimal number such as 0x7f3a5c001000", text)
-	}
 	address, err := strconv.ParseUint(digits, 16, 64)
-	if err != nil {
+	switch {
+	case !ok && err == nil:
+		return 0, &addressError{text, "0x" + digits}
+	case !ok:
+		return 0, usagef("address %q: want a hexadecimal number such as 0x7f3a5c001000", text)
+	case err != nil:
 		return 0, usagef("address %q: want a hexadecimal number of at most 64 bits", text)
 	}
 	return address, nil
+}
+
+// isAddress reports whether text is an address, or would be with 0x in front.
+func isAddress(text string) bool {
+	const shortest = 6 // of what has no 0x: pids and names may be hex digits, too
+	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
+	_, err := strconv.ParseUint(digits, 16, 64)
+	return ok || (err == nil && len(text) >= shortest && !isPID(text))
 }
 
 // parseSize parses a count of bytes: decimal or 0x, with K, M or G for powers of

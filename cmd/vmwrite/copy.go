@@ -36,6 +36,12 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if len(args) != 3 {
 		return usagef("give SOURCE SIZE DESTINATION, as 0x7f3a5c001000 64 0x7f3a5c002000 (see vmwrite copy --help)")
 	}
+	switch looksLikeSize := func(i int) bool { return isSmall(args[i]) && !isSmall(args[1]) }; {
+	case looksLikeSize(2):
+		return usagef("SIZE stands between the addresses: vmwrite copy %s %s %s", args[0], args[2], args[1])
+	case looksLikeSize(0):
+		return usagef("SIZE stands between the addresses: vmwrite copy %s %s %s", args[1], args[0], args[2])
+	}
 	source, err := parseAddress(args[0])
 	if err != nil {
 		return err
@@ -67,5 +73,13 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 		return err
 	}
 	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: &size, Backend: task.Backend().String()},
-		fmt.Sprintf("copied %d bytes from %#x to %#x of process %d", size, source, destination, task.PID()))
+		fmt.Sprintf("copied %s from %#x to %#x of process %d", countOf(size, "byte"), source, destination, task.PID()))
+}
+
+// isSmall reports whether text is a size where no process has memory, so that it
+// is no address.
+func isSmall(text string) bool {
+	const lowest = 0x10000 // vm.mmap_min_addr
+	size, err := parseSize(text)
+	return err == nil && size < lowest
 }

@@ -18,7 +18,7 @@ func newDemoCmd(s streams) *cobra.Command {
 		Long: `Start a small process, show the bytes before and after a write into its memory,
 then a write that its protection refuses and one that a gap refuses. It needs no
 privilege and touches no other process.`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			return runDemo(s)
 		},

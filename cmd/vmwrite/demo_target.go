@@ -17,7 +17,7 @@ func newDemoTargetCmd(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:    "demo-target",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			return runDemoTarget(s)
 		},

@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -21,7 +21,9 @@ func newMapsCmd(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "maps (-p PID | -n NAME)",
 		Short: "List what is mapped where in a process, and with which protection",
-		Args:  cobra.NoArgs,
+		Long: `List what is mapped where in a process, and with which protection. SIZE is as
+the other commands take it.`,
+		Args: takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			return runMaps(s, o)
 		},
@@ -59,7 +61,7 @@ func runMaps(s streams, o *mapsOptions) error {
 				Protection: machProtection(m.Perms), Offset: hexAddress(m.Offset), Path: m.Path,
 			})
 		}
-		return printJSON(s, out.succeeded(fmt.Sprintf("%d regions", len(mappings))))
+		return printJSON(s, out.succeeded(countOf(uint64(len(mappings)), "region")))
 	}
 	if _, err := s.out.Write(mapsTable(mappings)); err != nil {
 		return &fileError{fmt.Errorf("writing the result: %w", err)}
@@ -97,17 +99,32 @@ func mapsError(pid int, err error) error {
 
 func mapsTable(mappings []procmaps.Mapping) []byte {
 	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "START\tEND\tSIZE\tPERMS\tPROTECTION\tPATH")
+	const columns = "%-14s  %-14s  %7s  %-5s  %s\n" // an address of a program has 14 characters at most
+	fmt.Fprintf(&b, columns, "START", "END", "SIZE", "PERMS", "PATH")
 	for _, m := range mappings {
-		path := m.Path
-		if path == "" {
-			path = "-" // a column that may be empty can't be cut out by other tools
-		}
-		fmt.Fprintf(w, "%#x\t%#x\t%s\t%s\t%s\t%s\n", m.Start, m.End, byteCount(float64(m.End-m.Start)), m.PermsText(), machProtection(m.Perms), procmaps.Printable(path))
+		fmt.Fprintf(&b, columns, hexAddress(m.Start), hexAddress(m.End), exactSize(m.End-m.Start), m.PermsText(), orDash(procmaps.Printable(m.Path)))
 	}
-	w.Flush()
 	return b.Bytes()
+}
+
+// orDash fills a column that may be empty, which other tools could not cut out.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// exactSize is a size as parseSize takes it.
+func exactSize(size uint64) string {
+	unit := ""
+	for _, next := range []string{"K", "M", "G"} {
+		if size == 0 || size%1024 != 0 {
+			break
+		}
+		size, unit = size/1024, next
+	}
+	return strconv.FormatUint(size, 10) + unit
 }
 
 // machProtection names a protection as mach/vm_prot.h does.

@@ -11,7 +11,7 @@ func newPageSizeCmd(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "page-size",
 		Short: "Print the size of a page in bytes",
-		Args:  cobra.NoArgs,
+		Args:  takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintln(s.out, machcompat.HostPageSize())
 			return nil

@@ -18,11 +18,11 @@ func newProtectCmd(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "protect (-p PID | -n NAME) ADDRESS SIZE PROTECTION",
 		Short: "Change the protection of memory of a process",
-		Long: `Change the protection of the pages that hold SIZE bytes at ADDRESS of a process, to
-PROTECTION as vmwrite maps shows it: rw-, r-x, ---. The process itself makes the
-change: it is stopped for a moment, and goes on as it was.
+		Long: `Change the protection of the pages that hold SIZE bytes at ADDRESS of a process,
+to PROTECTION as vmwrite maps shows it: rw-, r-x, ---. The process itself makes
+the change: it is stopped for a moment, and goes on as it was.
 
-To write to memory that is protected, vmwrite write --unprotect does all at once.`,
+To write to protected memory, vmwrite write --unprotect does all at once.`,
 		Example: `  vmwrite protect -p 4711 0x7f3a5c001000 4096 rw-
   vmwrite protect -n game 0x7f3a5c001000 1 r-x`,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -39,6 +39,9 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if len(args) != 3 {
 		return usagef("give ADDRESS SIZE PROTECTION, as 0x7f3a5c001000 4096 rw- (see vmwrite protect --help)")
 	}
+	if isProtection(args[0]) || isProtection(args[1]) {
+		return usagef("the order is ADDRESS SIZE PROTECTION, as 0x7f3a5c001000 4096 rw-")
+	}
 	address, err := parseAddress(args[0])
 	if err != nil {
 		return err
@@ -46,6 +49,9 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	size, err := parseSize(args[1])
 	if err != nil {
 		return err
+	}
+	if size == 0 {
+		return usagef("SIZE is 0: there are no pages to change")
 	}
 	prot, err := parseProtection(args[2])
 	if err != nil {
@@ -70,7 +76,7 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 		return err
 	}
 	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Size: size},
-		fmt.Sprintf("the pages of %d bytes at %#x of process %d are %s now", size, address, task.PID(), prot))
+		fmt.Sprintf("the pages of %s at %#x of process %d are %s now", countOf(size, "byte"), address, task.PID(), prot))
 }
 
 // parseProtection parses three characters as /proc/PID/maps and vmwrite maps

@@ -12,11 +12,12 @@ import (
 type readOptions struct {
 	targetFlags
 	backendFlags
-	raw    bool
-	kind   string
-	count  uint64
-	endian string
-	json   bool
+	raw     bool
+	kind    string
+	count   uint64
+	counted bool // -c was given
+	endian  string
+	json    bool
 }
 
 func newReadCmd(s streams) *cobra.Command {
@@ -24,13 +25,14 @@ func newReadCmd(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "read (-p PID | -n NAME) ADDRESS (SIZE | -t TYPE [-c COUNT])",
 		Short: "Show the bytes or the values at an address of a process",
-		Long: `Show SIZE bytes at ADDRESS of a process as a hexdump, or raw, or COUNT values of a
-type, one a line. Only what the process itself may read is read.`,
+		Long: `Show SIZE bytes at ADDRESS of a process as a hexdump, or raw, or COUNT values of
+a type, one a line. Only what the process itself may read is read.`,
 		Example: `  vmwrite read -p 4711 0x7f3a5c001000 64
   vmwrite read -n game 0x7f3a5c001000 -t f32 -c 3
   vmwrite read -p 4711 0x7f3a5c001000 4K --raw > page.bin`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.counted = cmd.Flags().Changed("count")
 			return runRead(s, o, args)
 		},
 	}
@@ -49,6 +51,9 @@ type, one a line. Only what the process itself may read is read.`,
 func runRead(s streams, o *readOptions, args []string) error {
 	if len(args) == 0 {
 		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then a SIZE or -t TYPE (see vmwrite read --help)")
+	}
+	if len(args) == 2 && isSmall(args[0]) && !isSmall(args[1]) {
+		return usagef("ADDRESS stands first: vmwrite read %s %s", args[1], args[0])
 	}
 	address, err := parseAddress(args[0])
 	if err != nil {
@@ -83,8 +88,12 @@ func (o *readOptions) size(args []string) (uint64, error) {
 	switch {
 	case o.kind != "" && len(args) > 0:
 		return 0, usagef("a type (-t) has its own size; say how many values with -c")
+	case o.raw && (o.kind != "" || o.json):
+		return 0, usagef("--raw prints the bytes of a SIZE as they are, without -t and --json")
 	case o.kind != "":
 		return 0, checkType(o.kind)
+	case o.counted:
+		return 0, usagef("-c counts the values of a type; give one with -t")
 	case len(args) == 0:
 		return 0, usagef("how much? give a SIZE in bytes, or a type with -t")
 	case len(args) > 1:
@@ -169,10 +178,7 @@ func (r *reading) values(e encoding) error {
 	}
 	var text bytes.Buffer
 	for _, value := range values {
-		if !r.raw {
-			value = procmaps.Printable(value)
-		}
-		fmt.Fprintln(&text, value)
+		fmt.Fprintln(&text, procmaps.Printable(value))
 	}
 	return r.print(text.Bytes())
 }
@@ -220,7 +226,7 @@ func (r *reading) printJSON(data []byte, values []string) error {
 		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Size: uint64(len(data)),
 		Backend: r.task.Backend().String(), Data: hex.EncodeToString(data), Values: values,
 	}
-	return printJSON(r.streams, o.succeeded(fmt.Sprintf("read %d bytes", len(data))))
+	return printJSON(r.streams, o.succeeded("read "+countOf(uint64(len(data)), "byte")))
 }
 
 // hexdump shows sixteen bytes a line: address, bytes, text.

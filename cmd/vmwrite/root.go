@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // streams are what a command reads and writes. Results go to out, and everything
@@ -31,9 +34,15 @@ func run(args []string, s streams) (status int) {
 		}
 	}()
 	root := newRootCmd(s)
-	root.SetArgs(numbersLast(root, args))
-	err := root.Execute()
+	err := checkDashes(root, args)
+	if err == nil {
+		root.SetArgs(numbersLast(root, args))
+		err = root.Execute()
+	}
 	if err != nil {
+		if _, _, unknown := root.Find(args); unknown != nil {
+			err = unknownCommand(root, firstWord(root, args))
+		}
 		report(s, err, wantsJSON(args))
 	}
 	return exitStatus(err)
@@ -49,8 +58,9 @@ func wantsJSON(args []string) bool {
 }
 
 func newRootCmd(s streams) *cobra.Command {
+	version := newVersionCmd(s)
 	root := &cobra.Command{
-		Use:   "vmwrite",
+		Use:   "vmwrite COMMAND",
 		Short: "Write into the memory of a running process, as Mach's vm_write does",
 		Long: `Write into the memory of a running process, as Mach's vm_write does: only where
 the process itself may write, all of it or nothing, and with the exact
@@ -62,20 +72,155 @@ kern_return_t as the exit status when it can't.`,
   vmwrite read -p 4711 0x7f3a5c001000 64`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				return version.RunE(version, nil)
+			}
 			return cmd.Help()
 		},
 	}
+	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v (see %s --help)", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(usage)
 	root.AddCommand(
 		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newSuspendCmd(s), newDemoCmd(s),
-		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), newVersionCmd(s),
+		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), version,
 	)
+	root.SetHelpCommand(newHelpCmd())
+	root.InitDefaultHelpCmd()
 	return root
+}
+
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return commandNames(cmd.Root()), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			if len(rest) > 0 {
+				return usagef("%s has no command %q", topic.CommandPath(), rest[0])
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
+}
+
+// usage is cobra's own, but as wide as a terminal is at least.
+func usage(cmd *cobra.Command) error {
+	const width = 80
+	w := cmd.OutOrStderr()
+	fmt.Fprintf(w, "Usage:\n  %s\n", strings.TrimSuffix(cmd.UseLine(), " [flags]")) // they follow
+	if cmd.HasExample() {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\nCommands:\n")
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() || sub.Name() == "help" {
+				fmt.Fprintf(w, "  %-*s %s\n", sub.NamePadding(), sub.Name(), sub.Short)
+			}
+		}
+	}
+	fmt.Fprintf(w, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(width))
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\n%s COMMAND --help says more about a command.\n", cmd.CommandPath())
+	}
+	return nil
+}
+
+// firstWord returns what stands where a command should, as cobra takes it: a flag
+// that is not known has a value.
+func firstWord(root *cobra.Command, args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case !strings.HasPrefix(arg, "-"):
+			return arg
+		case strings.Contains(arg, "="), root.Flag(strings.TrimLeft(arg, "-")) != nil:
+		case strings.HasPrefix(arg, "--"), len(arg) == 2 && root.Flags().ShorthandLookup(arg[1:]) == nil:
+			i++
+		}
+	}
+	return ""
+}
+
+func unknownCommand(root *cobra.Command, word string) error {
+	meant := didYouMean(word, commandNames(root), "")
+	switch {
+	case meant != "":
+	case isPID(word):
+		meant = "; the process is named behind a command, as in vmwrite maps -p " + word
+	default:
+		meant = " (see vmwrite --help)"
+	}
+	return usagef("unknown command %q%s", word, meant)
+}
+
+func commandNames(root *cobra.Command) (names []string) {
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	return names
+}
+
+// flagError says what is wrong with a flag.
+func flagError(cmd *cobra.Command, err error) error {
+	see := fmt.Sprintf(" (see %s --help)", cmd.CommandPath())
+	if !cmd.HasParent() {
+		see = "; flags stand behind a command" + see
+	}
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		dashes, name := "--", e.GetSpecifiedName()
+		if e.GetSpecifiedShortnames() != "" {
+			dashes = "-"
+		}
+		var names []string
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+		if meant := didYouMean(name, names, "--"); meant != "" && dashes == "--" {
+			see = meant
+		}
+		return usagef("unknown flag %s%s%s", dashes, name, see)
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usagef("%s needs a value%s", flagName(e.GetFlag()), see)
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usagef("%s %q: want %s%s", flagName(e.GetFlag()), e.GetValue(), wanted(e.GetFlag()), see)
+	}
+	return usagef("%v%s", err, see)
+}
+
+func flagName(flag *pflag.Flag) string {
+	if flag.Shorthand != "" {
+		return "-" + flag.Shorthand + " (--" + flag.Name + ")"
+	}
+	return "--" + flag.Name
+}
+
+// wanted says what the value of a flag may be.
+func wanted(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a time such as 500ms or 2s"
+	}
+	return "a number"
 }

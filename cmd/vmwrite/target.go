@@ -1,33 +1,76 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"sort"
 	"strconv"
-	"strings"
 
-	"github.com/prometheus/procfs"
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
-	"golang.org/x/sys/unix"
 )
 
 // targetFlags name the process.
 type targetFlags struct {
-	pid  string
-	name string
+	pid    string
+	name   string
+	prefix bool
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.pid, "pid", "p", "", "the process, by its pid")
 	cmd.Flags().StringVarP(&f.name, "name", "n", "", "the process, by its name; there must be only one")
+	cmd.Flags().BoolVar(&f.prefix, "prefix", false, "with -n, the beginning of a name is enough")
 	cmd.RegisterFlagCompletionFunc("pid", completePIDs)
 	cmd.RegisterFlagCompletionFunc("name", completeNames)
+	parse, run := cmd.Args, cmd.RunE
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := f.named(args); err != nil || parse == nil {
+			return err
+		}
+		return parse(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if wrong, ok := err.(*addressError); ok {
+			return f.meant(wrong)
+		}
+		return err
+	}
+}
+
+// named refuses a process that is named where an argument stands.
+func (f *targetFlags) named(args []string) error {
+	if f.pid != "" || f.name != "" || len(args) == 0 || isAddress(args[0]) {
+		return nil
+	}
+	flag := "-n"
+	if isPID(args[0]) {
+		flag = "-p"
+	}
+	return usagef("which process? name it with %s %s", flag, procmaps.Printable(args[0]))
+}
+
+// meant offers the decimal reading of an address without 0x, if the process has
+// something mapped there.
+func (f *targetFlags) meant(wrong *addressError) error {
+	address, err := strconv.ParseUint(wrong.text, 10, 64)
+	if err != nil {
+		return wrong
+	}
+	pid, err := f.resolve()
+	if err != nil {
+		return wrong
+	}
+	maps, err := procmaps.Open(pid)
+	if err != nil {
+		return wrong
+	}
+	defer maps.Close()
+	if _, mapped, err := maps.Find(address); err == nil && mapped {
+		return &addressError{wrong.text, hexAddress(address)}
+	}
+	return wrong
 }
 
 // resolve returns the pid.
@@ -36,18 +79,24 @@ func (f *targetFlags) resolve() (int, error) {
 	case f.pid != "" && f.name != "":
 		return 0, usagef("name the process with -p or with -n, not both")
 	case f.name != "":
-		return pidOfName(f.name)
+		return pidOfName(f.name, f.prefix)
+	case f.prefix:
+		return 0, usagef("--prefix goes with -n NAME")
 	case f.pid == "":
-		return 0, usagef("which process? name it with -p PID or -n NAME")
+		return 0, usagef("which process? name it with -p PID or -n NAME (vmwrite ps lists them)")
+	case !isPID(f.pid):
+		return 0, usagef("%q is not a pid; to name a process by its name, give -n %s", f.pid, procmaps.Printable(f.pid))
 	}
-	pid, err := strconv.ParseInt(f.pid, 10, 32)
-	if err != nil || pid <= 0 {
-		return 0, usagef("%q is not a pid", f.pid)
+	pid, err := strconv.Atoi(f.pid)
+	if err == nil && pid == os.Getpid() {
+		err = ownProcess(pid)
 	}
-	if int(pid) == os.Getpid() {
-		return 0, ownProcess(int(pid))
-	}
-	return int(pid), nil
+	return pid, err
+}
+
+func isPID(text string) bool {
+	pid, err := strconv.ParseInt(text, 10, 32)
+	return err == nil && pid > 0
 }
 
 // open takes hold of the process.
@@ -57,69 +106,6 @@ func (f *targetFlags) open(options ...machcompat.Option) (*machcompat.Task, erro
 		return nil, err
 	}
 	return machcompat.TaskForPID(pid, options...)
-}
-
-// process is what a person knows a process by.
-type process struct {
-	pid     int
-	name    string
-	command string
-	uid     uint64
-}
-
-func (p process) String() string {
-	return fmt.Sprintf("%d %s", p.pid, procmaps.Printable(p.command))
-}
-
-// processes lists what /proc shows, but this program and what has no memory.
-func processes() ([]process, error) {
-	all, err := procfs.AllProcs()
-	if err != nil {
-		return nil, &fileError{fmt.Errorf("listing the processes: %w", err)}
-	}
-	sort.Sort(all)
-	var list []process
-	for _, proc := range all {
-		// Unlike Comm, Stat keeps the spaces around a name.
-		stat, statErr := proc.Stat()
-		status, statusErr := proc.NewStatus()
-		arguments, err := proc.CmdLine()
-		if errors.Join(statErr, statusErr, err) != nil || len(arguments) == 0 || proc.PID == os.Getpid() {
-			continue
-		}
-		p := process{pid: proc.PID, name: stat.Comm, command: strings.Join(arguments, " "), uid: status.UIDs[1]}
-		// The kernel cuts the name at 15 bytes; the program's own is whole.
-		if whole := filepath.Base(arguments[0]); strings.HasPrefix(whole, stat.Comm) {
-			p.name = whole
-		}
-		list = append(list, p)
-	}
-	return list, nil
-}
-
-// pidOfName returns the pid of the only process of that name.
-func pidOfName(name string) (int, error) {
-	list, err := processes()
-	if err != nil {
-		return 0, err
-	}
-	var found []process
-	for _, p := range list {
-		if p.name == name || (len(p.name) > 15 && p.name[:15] == name) {
-			found = append(found, p)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return 0, &machcompat.Error{Op: "task_for_pid", Code: machcompat.KERN_FAILURE, Err: fmt.Errorf("no process is named %q: %w", name, unix.ESRCH)}
-	case 1:
-		return found[0].pid, nil
-	}
-	var lines []string
-	for _, p := range found {
-		lines = append(lines, p.String())
-	}
-	return 0, usagef("%d processes are named %q; choose one with -p: %s", len(found), name, strings.Join(lines, "; "))
 }
 
 // backendFlags say how bytes get there.
@@ -182,27 +168,4 @@ func wordSize(pid int) int {
 		return 8
 	}
 	return strconv.IntSize / 8
-}
-
-func completePIDs(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return complete(prefix, func(p process) string { return strconv.Itoa(p.pid) })
-}
-
-func completeNames(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return complete(prefix, func(p process) string { return p.name })
-}
-
-// complete offers the processes of this user.
-func complete(prefix string, word func(process) string) ([]string, cobra.ShellCompDirective) {
-	list, err := processes()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var words []string
-	for _, p := range list {
-		if p.uid == uint64(os.Geteuid()) && strings.HasPrefix(word(p), prefix) {
-			words = append(words, cobra.CompletionWithDesc(word(p), procmaps.Printable(p.command)))
-		}
-	}
-	return words, cobra.ShellCompDirectiveNoFileComp
 }

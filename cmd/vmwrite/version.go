@@ -33,7 +33,7 @@ func newVersionCmd(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, and how mappings are read on this kernel",
-		Args:  cobra.NoArgs,
+		Args:  takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			return printVersion(s, asJSON)
 		},

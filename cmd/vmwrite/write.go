@@ -32,10 +32,10 @@ type writeOptions struct {
 func newWriteCmd(s streams) *cobra.Command {
 	o := &writeOptions{}
 	cmd := &cobra.Command{
-		Use:   "write (-p PID | -n NAME) ADDRESS (BYTES... | -t TYPE VALUE... | -f FILE)",
+		Use:   "write (-p PID|-n NAME) ADDRESS (BYTES...|-t TYPE VALUE...|-f FILE)",
 		Short: "Write bytes, values or a file at an address of a process",
-		Long: `Write at ADDRESS of a process: bytes in hex (90 90, 9090 or 0x90), or values of a
-type (-t), or a file (-f, "-" is standard input). All of it is written or
+		Long: `Write at ADDRESS of a process: bytes in hex (90 90, 9090 or 0x90), or values of
+a type (-t), or a file (-f, "-" is standard input). All of it is written or
 nothing, and only where the process itself may write; the exit status is the
 kern_return_t (see vmwrite explain).
 

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// The help of every command fits a terminal of 80 columns.
+func TestHelpFits(t *testing.T) {
+	var commands func(cmd *cobra.Command) [][]string
+	commands = func(cmd *cobra.Command) [][]string {
+		paths := [][]string{strings.Fields(cmd.CommandPath())[1:]}
+		for _, sub := range cmd.Commands() {
+			paths = append(paths, commands(sub)...)
+		}
+		return paths
+	}
+	for _, path := range commands(newRootCmd(streams{})) {
+		var out bytes.Buffer
+		if status := run(append(path, "--help"), streams{out: &out, err: &out}); status != 0 || out.Len() == 0 {
+			t.Errorf("the help of %q has status %d and %d bytes", path, status, out.Len())
+		}
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); len(line) > 80 {
+				t.Errorf("the help of %q has a line of %d columns: %s", path, len(line), line)
+			}
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	commands := "write read copy maps suspend protect page-size"
+	for _, c := range []struct{ name, word, all, want string }{
+		{"letters exchanged", "wirte", commands, "write"},
+		{"a letter too few", "wrte", commands, "write"},
+		{"letters of another case", "MAPS", commands, "maps"},
+		{"a beginning", "sus", commands, "suspend"},
+		{"a beginning is nearer than a letter of difference", "gam", "gum game", "game"},
+		{"several, by the alphabet", "p", commands, "page-size, protect"},
+		{"three at most", "a", "a4 a3 a2 a1", "a1, a2, a3"},
+		{"each once", "gam", "game game", "game"},
+		{"nothing that is near", "xyzzy", commands, ""},
+		{"a short word is not near another", "ls", "sh ps ab", "ps"},
+		{"nothing for nothing", "", commands, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := strings.Join(nearest(c.word, strings.Fields(c.all)), ", "); got != c.want {
+				t.Errorf("nearest to %q: %s; want %s", c.word, got, c.want)
+			}
+		})
+	}
+}
+
+func FuzzDidYouMean(f *testing.F) {
+	f.Add("gam", "game")
+	f.Add("\xff", "\x1b[2J")
+	f.Fuzz(func(t *testing.T, word, other string) {
+		if text := didYouMean(word, []string{other, other}, "--"); strings.ContainsAny(text, "\x1b\n\t\r") {
+			t.Errorf("%q beside %q gives %q, which acts on a terminal", word, other, text)
+		}
+	})
+}
