@@ -66,6 +66,7 @@ func newRootCmd(s streams) *cobra.Command {
 the process itself may write, all of it or nothing, and with the exact
 kern_return_t as the exit status when it can't.`,
 		Example: `  vmwrite demo
+  vmwrite ps
   vmwrite maps -n game
   vmwrite write -n game 0x7f3a5c001000 -t i32 999
   vmwrite write -p 4711 0x7f3a5c001000 90 90 --expect 7405
@@ -89,7 +90,7 @@ kern_return_t as the exit status when it can't.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
 	root.AddCommand(
-		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newSuspendCmd(s), newDemoCmd(s),
+		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newPSCmd(s), newSuspendCmd(s), newDemoCmd(s),
 		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), version,
 	)
 	root.SetHelpCommand(newHelpCmd())
