@@ -1,12 +1,77 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
+
+// bashWords replaces what cobra's script for bash takes from the package
+// bash-completion where that is missing.
+const bashWords = `
+# Without the package bash-completion: bash also splits words at = and :, and what
+# no blank comes before belongs to the word in front of it.
+__vmwrite_init_completion()
+{
+    local line=${COMP_LINE:0:COMP_POINT} i blanks
+    COMPREPLY=()
+    words=()
+    cword=-1
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        blanks=${line%%[![:space:]]*}
+        line=${line#"$blanks"}
+        if ((cword < 0)) || [[ -n $blanks ]]; then
+            words[++cword]=
+        fi
+        if ((i < COMP_CWORD)); then
+            words[cword]+=${COMP_WORDS[i]}
+            line=${line#"${COMP_WORDS[i]}"}
+        else
+            words[cword]+=$line # up to the cursor
+        fi
+    done
+    cur=${words[cword]}
+    prev=${words[cword > 0 ? cword - 1 : 0]}
+}
+`
+
+func newCompletionCmd(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion (bash | zsh | fish)",
+		Short: "Print a script by which a shell completes the command's words",
+		Long: `Print a script by which a shell completes commands, flags, and the pids and
+names of processes. It works without the package bash-completion.`,
+		Example: `  source <(vmwrite completion bash)        # in ~/.bashrc
+  source <(vmwrite completion zsh)         # in ~/.zshrc, behind compinit
+  vmwrite completion fish | source         # in ~/.config/fish/config.fish`,
+		ValidArgs: []string{"bash", "zsh", "fish"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("which shell? give bash, zsh or fish")
+			}
+			var err error
+			switch args[0] {
+			case "bash":
+				if err = cmd.Root().GenBashCompletionV2(s.out, true); err == nil {
+					_, err = fmt.Fprint(s.out, bashWords)
+				}
+			case "zsh":
+				err = cmd.Root().GenZshCompletion(s.out)
+			case "fish":
+				err = cmd.Root().GenFishCompletion(s.out, true)
+			default:
+				return usagef("no completion for %q; there is one for bash, zsh and fish", args[0])
+			}
+			if err != nil {
+				return &fileError{fmt.Errorf("writing the result: %w", err)}
+			}
+			return nil
+		},
+	}
+}
 
 func completePIDs(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	return complete(prefix, func(p process) string { return strconv.Itoa(p.pid) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -60,6 +61,9 @@ func TestPSOfTraced(t *testing.T) {
 	}
 	if a := accessOf(t, target.PID, out.Bytes()); !a.Allowed || a.Tracer != unix.Gettid() {
 		t.Errorf("ps of a process that thread %d traces says %+v", unix.Gettid(), a)
+	}
+	if strings.Contains(out.String(), fmt.Sprintf(`{"pid":%d,`, os.Getpid())) {
+		t.Error("ps lists the program itself")
 	}
 	out.Reset()
 	run([]string{"ps"}, streams{out: &out, err: &out})

@@ -45,6 +45,7 @@ a type, one a line. Only what the process itself may read is read.`,
 	flags.StringVar(&o.endian, "endian", "native", "byte order of values: little, big or native")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

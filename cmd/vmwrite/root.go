@@ -91,7 +91,7 @@ kern_return_t as the exit status when it can't.`,
 	root.SetUsageFunc(usage)
 	root.AddCommand(
 		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newPSCmd(s), newSuspendCmd(s), newDemoCmd(s),
-		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), version,
+		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), version, newCompletionCmd(s),
 	)
 	root.SetHelpCommand(newHelpCmd())
 	root.InitDefaultHelpCmd()

@@ -31,6 +31,7 @@ var capabilities = map[string]struct {
 	advice string
 }{
 	"root":          {tryRoot, "run the tests as root"},
+	"bash":          {installed("bash"), "install bash"},
 	"cc":            {installed("cc"), "install a C compiler"},
 	"c++":           {installed("c++"), "install a C++ compiler"},
 	"make":          {installed("make"), "install make"},
