@@ -16,16 +16,20 @@ import (
 )
 
 // readBatch reads the lines of --batch. Each says ADDRESS [TYPE] VALUE [if OLD].
-func (j *job) readBatch(pid int) error {
+func (j *job) readBatch() error {
 	in, err := openInput(j.streams, j.batch)
 	if err != nil {
 		return err
 	}
-	text, err := in.text()
+	e, err := j.encoding()
 	if err != nil {
 		return err
 	}
-	e, err := j.encoding(pid)
+	var text string
+	err = j.gather(in, func() (err error) {
+		text, err = in.text()
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -160,19 +164,19 @@ type undoFile struct {
 
 // createUndo creates the file of --undo before anything is done. It must be a new
 // one, because what an older one undoes could not be found out again.
-func (o *writeOptions) createUndo(pid int) (*undoFile, error) {
-	if o.undo == "" {
+func (j *job) createUndo() (*undoFile, error) {
+	if j.undo == "" {
 		return nil, nil
 	}
-	file, err := os.OpenFile(o.undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(j.undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
-		return nil, &fileError{fmt.Errorf("%s exists already; --undo makes a new file, so that no undo is lost", o.undo)}
+		return nil, &fileError{fmt.Errorf("%s exists already; --undo makes a new file, so that no undo is lost", j.undo)}
 	}
 	if err != nil {
 		return nil, &fileError{err}
 	}
-	command := fmt.Sprintf("vmwrite write -p %d --batch %s", pid, o.undo)
-	if o.unprotect {
+	command := fmt.Sprintf("vmwrite write -p %d --batch %s", j.pid, j.undo)
+	if j.unprotect {
 		command += " --unprotect"
 	}
 	return &undoFile{File: file, command: command}, nil

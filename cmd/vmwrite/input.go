@@ -40,7 +40,7 @@ func openInput(s streams, name string) (*input, error) {
 	case info.IsDir():
 		return nil, &fileError{fmt.Errorf("%s is a directory", in.name)}
 	case isTerminal(file):
-		s.notef("reading the bytes from the terminal, until Ctrl-D")
+		s.notef("reading from the terminal, until Ctrl-D")
 	case info.Mode()&os.ModeNamedPipe != 0:
 		// Half of the time would go into changing turns with who fills 64 KiB.
 		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETPIPE_SZ, 1<<20)

@@ -46,7 +46,7 @@ func (e *expectationError) Error() string {
 	first := e.places[0]
 	text := fmt.Sprintf("found %s at %s where %s is expected", spaced(first.Found), first.Address, spaced(first.Expected))
 	if more := len(e.places) - 1; more > 0 {
-		text += fmt.Sprintf(", and other bytes at %s too", counted(more, "more place"))
+		text += fmt.Sprintf(", and other bytes at %s too", countOf(uint64(more), "more place"))
 	}
 	return text + "; nothing was written"
 }
@@ -132,7 +132,7 @@ func (j *job) readBack(address uint64, written []byte) error {
 // whole range is mapped, and nothing of it is a file that others see.
 func (j *job) confirmUnprotectable(address, size uint64) error {
 	fault := func(code machcompat.KernReturn, at uint64, err error) *machcompat.Error {
-		return &machcompat.Error{Op: "vm_write", PID: j.task.PID(), Address: address, Size: size, Code: code, Fault: at, Err: err}
+		return &machcompat.Error{Op: "vm_write", PID: j.pid, Address: address, Size: size, Code: code, Fault: at, Err: err}
 	}
 	next, end := address, address+size
 	for mapping, err := range j.task.Regions() {

@@ -148,11 +148,3 @@ func report(s streams, err error, asJSON bool) {
 		printJSON(s, outcomeOf(err, hint))
 	}
 }
-
-// counted is a number of things, with an s unless it is one.
-func counted[N int | uint64](n N, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}

@@ -43,12 +43,13 @@ func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
 	}
 	t.Cleanup(func() { task.Close() })
 	j := &job{
-		writeOptions: &writeOptions{file: path},
+		writeOptions: &writeOptions{file: path, endian: "native"},
 		caller:       caller{streams: streams{out: io.Discard, err: io.Discard}, task: task},
+		pid:          target.PID,
 		interrupted:  newInterruption(),
 	}
 	t.Cleanup(j.interrupted.stop)
-	if err := j.readArguments([]string{fmt.Sprintf("%#x", base)}, target.PID); err != nil {
+	if err := j.readArguments([]string{fmt.Sprintf("%#x", base)}); err != nil {
 		t.Fatal(err)
 	}
 	return j, target
@@ -142,21 +143,33 @@ func TestFileThatBecomesShorter(t *testing.T) {
 
 // What a signal ends before the first byte is written has the status of a signal.
 func TestInterruptWhileAnInputIsRead(t *testing.T) {
-	j, target := newJob(t, 3)
-	if err := j.task.Write(j.address, []byte("old")); err != nil {
-		t.Fatal(err)
-	}
-	never, w := io.Pipe()
-	defer w.Close()
-	j.input = &input{never, "standard input", 0}
-	j.interrupted.came() // begins to watch
-	j.interrupted.signals <- os.Interrupt
-	err := j.run(nil)
-	if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
-		t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
-	}
-	if got := target.Bytes(j.address, 3); string(got) != "old" {
-		t.Errorf("%q is there; want old", got)
+	for name, read := range map[string]func(*job, *input) error{
+		"-f -": func(j *job, in *input) error {
+			j.input = in
+			return j.run(nil)
+		},
+		"--batch -": func(j *job, in *input) error {
+			j.streams.in, j.batch = in, "-"
+			return j.readBatch()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, target := newJob(t, 3)
+			if err := j.task.Write(j.address, []byte("old")); err != nil {
+				t.Fatal(err)
+			}
+			never, w := io.Pipe()
+			defer w.Close()
+			j.interrupted.came() // begins to watch
+			j.interrupted.signals <- os.Interrupt
+			err := read(j, &input{never, "standard input", 0})
+			if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
+				t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
+			}
+			if got := target.Bytes(j.address, 3); string(got) != "old" {
+				t.Errorf("%q is there; want old", got)
+			}
+		})
 	}
 }
 

@@ -86,6 +86,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 type job struct {
 	*writeOptions
 	caller
+	pid         int
 	interrupted *interruption
 	address     uint64
 	size        uint64              // of all that is written
@@ -108,16 +109,17 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	j := &job{writeOptions: o, caller: caller{streams: s}}
+	j := &job{writeOptions: o, caller: caller{streams: s}, pid: pid, interrupted: newInterruption()}
+	defer j.interrupted.stop()
 	if o.batch != "" {
-		err = j.readBatch(pid)
+		err = j.readBatch()
 	} else {
-		err = j.readArguments(args, pid)
+		err = j.readArguments(args)
 	}
 	if err != nil {
 		return err
 	}
-	undo, err := o.createUndo(pid)
+	undo, err := j.createUndo()
 	if err != nil {
 		return err
 	}
@@ -126,8 +128,6 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 		return err
 	}
 	defer j.task.Close()
-	j.interrupted = newInterruption()
-	defer j.interrupted.stop()
 	return j.run(undo)
 }
 
@@ -155,7 +155,7 @@ func (o *writeOptions) confirmFlags(args []string) error {
 }
 
 // readArguments reads one address, and what to write there.
-func (j *job) readArguments(args []string, pid int) (err error) {
+func (j *job) readArguments(args []string) (err error) {
 	if j.address, err = parseAddress(args[0]); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (j *job) readArguments(args []string, pid int) (err error) {
 		j.input, err = openInput(j.streams, j.file)
 		return err
 	}
-	data, err := j.encode(args[1:], pid)
+	data, err := j.encode(args[1:])
 	if err != nil {
 		return err
 	}
@@ -186,11 +186,11 @@ func (j *job) confirmSize(empty string) error {
 }
 
 // encode returns the bytes of values.
-func (o *writeOptions) encode(values []string, pid int) ([]byte, error) {
+func (j *job) encode(values []string) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, usagef("write what? give BYTES in hex, or -t TYPE VALUE, or -f FILE")
 	}
-	e, err := o.encoding(pid)
+	e, err := j.encoding()
 	if err != nil {
 		return nil, err
 	}
@@ -198,16 +198,16 @@ func (o *writeOptions) encode(values []string, pid int) ([]byte, error) {
 }
 
 // encoding is that of the values: bytes if no type was given.
-func (o *writeOptions) encoding(pid int) (encoding, error) {
-	order, err := parseEndian(o.endian)
+func (j *job) encoding() (encoding, error) {
+	order, err := parseEndian(j.endian)
 	if err != nil {
 		return encoding{}, err
 	}
-	e := encoding{kind: cmp.Or(o.kind, "bytes"), order: order}
+	e := encoding{kind: cmp.Or(j.kind, "bytes"), order: order}
 	if err := checkType(e.kind); err != nil {
 		return encoding{}, err
 	}
-	e.word = wordSize(pid)
+	e.word = wordSize(j.pid)
 	return e, nil
 }
 
@@ -266,21 +266,17 @@ func (j *job) hold() error {
 	} else if limit, behind = j.room(); limit == 0 && !j.allowEmpty {
 		return behind
 	}
-	j.interrupted.came() // is asked from now on
 	var blocks [][]byte
 	var size uint64
-	err := j.make(j.interrupted, endsAtOnce, func() (err error) {
+	err := j.gather(in, func() (err error) {
 		blocks, size, err = in.hold(limit)
 		return err
 	})
-	if errors.Is(err, errGivenUp) {
-		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
-	}
 	if err != nil {
 		return err
 	}
 	if size > limit {
-		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, behind)
+		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, countOf(limit, "byte"), j.address, behind)
 	}
 	j.input, j.size = nil, size
 	place := j.address
@@ -292,6 +288,16 @@ func (j *job) hold() error {
 		place += uint64(len(block))
 	}
 	return j.confirmSize(in.name + " is empty")
+}
+
+// gather has f read an input to its end, which a signal ends.
+func (j *job) gather(in *input, f func() error) error {
+	j.interrupted.came() // signals are watched from now on
+	err := j.make(j.interrupted, endsAtOnce, f)
+	if errors.Is(err, errGivenUp) {
+		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
+	}
+	return err
 }
 
 // room returns how many bytes can be written at the address, and why no more.
@@ -338,15 +344,15 @@ func (j *job) checkRange(address, size uint64) error {
 
 // finish prints the result.
 func (j *job) finish(did string, written uint64, undo *undoFile) error {
-	message := fmt.Sprintf("%s %s at %#x of process %d", did, counted(j.size, "byte"), j.address, j.task.PID())
+	message := fmt.Sprintf("%s %s at %#x of process %d", did, countOf(j.size, "byte"), j.address, j.pid)
 	if j.isBatch() {
-		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.task.PID())
+		message = fmt.Sprintf("%s %s at %s of process %d", did, countOf(j.size, "byte"), countOf(uint64(len(j.changes)), "place"), j.pid)
 	}
 	if undo != nil {
 		message += "; to take it back: " + undo.command
 	}
 	return finish(j.streams, j.json, outcome{
-		Op: "vm_write", PID: j.task.PID(), Address: hexAddress(j.address), Size: j.size,
+		Op: "vm_write", PID: j.pid, Address: hexAddress(j.address), Size: j.size,
 		Written: &written, Backend: j.task.Backend().String(),
 	}, message)
 }
@@ -354,7 +360,7 @@ func (j *job) finish(did string, written uint64, undo *undoFile) error {
 // failure is an error of this command in the form of the library's.
 func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) *machcompat.Error {
 	return &machcompat.Error{
-		Op: "vm_write", PID: j.task.PID(), Address: j.address, Size: j.size, Written: written,
+		Op: "vm_write", PID: j.pid, Address: j.address, Size: j.size, Written: written,
 		Partial: written > 0, Code: code, Fault: fault, Err: err,
 	}
 }
