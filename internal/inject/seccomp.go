@@ -14,7 +14,7 @@ import (
 // readFilters reads the seccomp filters of the thread, which stay what they are
 // while the process is stopped, and notes whether the processor checks where the
 // thread returns to, which the same file says. It fails when they can't be read,
-// which takes CAP_SYS_ADMIN.
+// which takes CAP_SYS_ADMIN and no filter on this process.
 func (t *thread) readFilters() error {
 	status, err := procstatus.ReadThread(t.target.Session.PID(), t.tid)
 	t.shadowStack = status.X86Features != ""
