@@ -88,12 +88,12 @@ func addCapability(r diagnose.Reason) string {
 
 // showFilter is what to do where the kernel does not show a seccomp filter.
 func showFilter(r diagnose.Reason) string {
-	const outside = "run vmwrite as root outside of containers, where the process has another pid"
+	const onHost = "run vmwrite as root on the host, where the process may have another pid"
 	switch {
 	case r.InUserNamespace:
-		return outside
+		return onHost
 	case r.OwnFilter, !r.CapabilityInBoundingSet:
-		return "start vmwrite in a container of its own with docker run --user 0 --cap-add=SYS_PTRACE --cap-add=SYS_ADMIN --security-opt seccomp=unconfined --pid=container:NAME, or in Kubernetes with kubectl debug --profile=sysadmin; or " + outside
+		return "start vmwrite in a container of its own with docker run --user 0 --cap-add=SYS_PTRACE --cap-add=SYS_ADMIN --security-opt seccomp=unconfined --pid=container:NAME, or in Kubernetes with kubectl debug --profile=sysadmin; or " + onHost
 	case r.Root:
 		return "you are root without CAP_SYS_ADMIN: keep that capability"
 	}

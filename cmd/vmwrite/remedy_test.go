@@ -52,7 +52,7 @@ func TestRemedies(t *testing.T) {
 		{diagnose.HiddenFilter, diagnose.Reason{Root: true, CapabilityInBoundingSet: true, OwnFilter: true}, showAll},             // with the capability
 		{diagnose.HiddenFilter, able, "run it as root"},                                                                           // a user, in no container
 		{diagnose.HiddenFilter, diagnose.Reason{Root: true, CapabilityInBoundingSet: true}, "you are root without CAP_SYS_ADMIN"}, // which was dropped
-		{diagnose.HiddenFilter, diagnose.Reason{Root: true, OwnFilter: true, InUserNamespace: true}, "run vmwrite as root outside of containers"},
+		{diagnose.HiddenFilter, diagnose.Reason{Root: true, OwnFilter: true, InUserNamespace: true}, "run vmwrite as root on the host"},
 		{diagnose.ThreadDoesNotStop, able, "--stop never"},
 		{diagnose.StoppedByUs, able, ""},
 		{diagnose.HiddenProc, able, "as root"},
