@@ -43,7 +43,10 @@ func (e *MismatchError) Error() string {
 	if len(first.Found) > shown {
 		text += " and so on"
 	}
-	if more := len(e.Mismatches) - 1; more > 0 {
+	switch more := len(e.Mismatches) - 1; {
+	case more == 1:
+		text += ", and at another place"
+	case more > 1:
 		text += fmt.Sprintf(", and at %d other places", more)
 	}
 	return text

@@ -44,6 +44,18 @@ func ExampleTask_CompareAndWrite() {
 	fmt.Println(task.CompareAndWrite(ctx, undo))
 }
 
+func ExampleMismatchError() {
+	err := &machcompat.MismatchError{Mismatches: []machcompat.Mismatch{
+		{Change: 0, Address: 0x401000, Found: []byte{0x75, 0x05}},
+		{Change: 2, Address: 0x402000, Found: []byte{0x00}},
+	}}
+	fmt.Println(errors.Is(err, machcompat.ErrMismatch))
+	fmt.Println(err)
+	// Output:
+	// true
+	// other bytes are there than expected: 75 05 at 0x401000, and at another place
+}
+
 // A string is replaced by a longer one, in memory that the task gets for it, while
 // no thread can read the pointer.
 func ExampleTask_Stopped() {
