@@ -126,16 +126,31 @@ func ExampleTask_ReadBatch() {
 	fmt.Printf("% x\n% x\n", values[0].Data, values[1].Data)
 }
 
-func ExampleTask_WithWritable() {
-	const pid, code = 4711, 0x55d0c0a012f4
-	task, err := machcompat.TaskForPID(pid)
+// A whole level is written while nobody reads it, and all that was there is put back
+// if a page of it cannot be had.
+func ExampleAtomic() {
+	const pid, level = 4711, 0x7f1c2c000000
+	task, err := machcompat.TaskForPID(pid, machcompat.Atomic())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer task.Close()
-	err = task.WithWritable(code, 2, func() error { return task.Write(code, []byte{0x90, 0x90}) })
-	fmt.Println(err)
+	fmt.Println(task.Write(level, make([]byte, 1<<20)))
+}
+
+// The threads stand still for each write, however short.
+func ExampleWithStop() {
+	const pid, position = 4711, 0x7f1c2c001000
+	task, err := machcompat.TaskForPID(pid,
+		machcompat.WithStop(machcompat.StopAlways),
+		machcompat.WithStopTimeout(time.Second))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer task.Close()
+	fmt.Println(task.Write(position, make([]byte, 12)))
 }
 
 func ExampleTask_Suspend() {

@@ -86,6 +86,55 @@ func ExampleMaps_Walk() {
 	// Output: writable: true
 }
 
+func ExampleMaps_Range() {
+	maps, err := procmaps.Open(os.Getpid())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer maps.Close()
+
+	data := make([]byte, 64)
+	start := uint64(reflect.ValueOf(data).Pointer())
+	for mapping, err := range maps.Range(start, start+uint64(len(data))) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(mapping.Contains(start), mapping.PermsText())
+	}
+	// Output: true rw-p
+}
+
+// How much the process may write, found without allocating anything.
+func ExampleMaps_Next() {
+	maps, err := procmaps.Open(os.Getpid())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer maps.Close()
+
+	var writable uint64
+	for address := uint64(0); ; {
+		span, found, err := maps.Next(address)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if !found {
+			break
+		}
+		if span.Perms&procmaps.Write != 0 {
+			writable += span.End - span.Start
+		}
+		address = span.End
+	}
+	fmt.Println(writable > 0)
+	// Output: true
+}
+
+func ExamplePrintable() {
+	fmt.Println(procmaps.Printable("/tmp/game\x1b[2J\xff"))
+	// Output: /tmp/game\x1b[2J\xff
+}
+
 func ExampleParse() {
 	const text = `00400000-00452000 r-xp 00000000 08:02 173521      /usr/bin/dbus daemon
 7ffc1a000000-7ffc1a021000 rw-p 00000000 00:00 0   [stack]
