@@ -174,6 +174,14 @@ func (a architecture) buildPrograms(run string, packages []string) error {
 				return err
 			}
 		}
+		if path == "examples" {
+			sources = append(sources, "examples/game/game.c")
+			for _, name := range []string{"debugger", "patcher", "trainer"} {
+				if _, err := testtarget.BuildGo("examples/"+name, a.name); err != nil {
+					return err
+				}
+			}
+		}
 		for _, source := range sources {
 			for _, flags := range slices.Concat(variants[source], [][]string{nil}) {
 				// Some are for one architecture, or for flags of their own only.

@@ -28,6 +28,7 @@ var notThere = []string{
 	"TestMakeInstallPutsWhatAProgramNeeds", "TestPythonCallsTheLibrary",
 	"TestSanitizersFindNothing", "TestSanitizersSeeIntoTheLibrary",
 	"TestTheStaticLibraryIsWhole", "TestTheTextsInCAreThoseOfTheConformanceFile",
+	"TestToolForMacOSRenamesThePlayer",
 	"TestRandomCommandLines",
 	"TestKilledWriterLeavesTheTargetRunning", "TestMappingStorm",
 	"TestNoByteArrivesInAnEpochThatForbidsIt", "TestTheOracleFindsAWriteWithoutTheStop",

@@ -57,7 +57,7 @@ func (m machine) image() string { return filepath.Join(directory, m.arch, "kerne
 
 // allPackages are those with tests that do not need Docker.
 var allPackages = []string{
-	"cmd/libmachcompat", "cmd/vmwrite",
+	"cmd/libmachcompat", "cmd/vmwrite", "examples",
 	"internal/diagnose", "internal/inject", "internal/linux", "internal/procstatus", "internal/ptrace",
 	"pkg/machcompat", "pkg/procmaps", "pkg/pwrite",
 	"test/adversarial", "test/c",
