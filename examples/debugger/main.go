@@ -16,21 +16,21 @@ import (
 
 func main() {
 	pid, address := 0, uint64(0)
-	_, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &address)
-	must(err)
+	if _, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &address); err != nil {
+		log.Fatal("usage: debugger PID DAMAGE: ", err)
+	}
 	task, err := machcompat.TaskForPID(pid)
 	must(err)
 	trap := map[string][]byte{"amd64": {0xcc}, "arm64": {0, 0, 0x20, 0xd4}}[runtime.GOARCH] // int3, brk #0
 	code, err := task.Read(address, uint64(len(trap)))
 	must(err)
 	exchange := func(old, new []byte) error { // in the stop that this program has made
-		return task.StoppedByCaller(context.Background(), func(s *machcompat.Stopped) error {
-			return s.CompareAndWrite([]machcompat.Change{{Address: address, Old: old, New: new, Unprotect: true}})
-		})
+		changes := []machcompat.Change{{Address: address, Old: old, New: new, Unprotect: true}}
+		return task.StoppedByCaller(context.Background(), func(s *machcompat.Stopped) error { return s.CompareAndWrite(changes) })
 	}
-	signal.Ignore(os.Interrupt) // which would leave the trap there
-	runtime.LockOSThread()      // this one traces the only one of the game
-	must(unix.PtraceSeize(pid))
+	signal.Ignore(os.Interrupt) // Ctrl-C would leave the trap in the game
+	runtime.LockOSThread()      // a tracer is one thread
+	must(unix.PtraceSeize(pid)) // of the game's first thread, which is its only one
 	must(unix.PtraceInterrupt(pid))
 	var status unix.WaitStatus
 	_, err = unix.Wait4(pid, &status, unix.WALL, nil)
