@@ -95,9 +95,9 @@ func takesNext(cmd *cobra.Command, arg string) bool {
 	if name, long := strings.CutPrefix(arg, "--"); long {
 		return wantsValue(cmd.Flag(name))
 	}
-	for i, c := range arg[1:] {
-		if flag := cmd.Flags().ShorthandLookup(string(c)); wantsValue(flag) {
-			return i == len(arg)-2 // else the rest of the group is the value
+	for i := 1; i < len(arg); i++ { // by bytes, as pflag does, which panics for more
+		if wantsValue(cmd.Flags().ShorthandLookup(arg[i : i+1])) {
+			return i == len(arg)-1 // else the rest of the group is the value
 		}
 	}
 	return false

@@ -35,7 +35,7 @@ func TestNumbersLast(t *testing.T) {
 func FuzzCommandLine(f *testing.F) {
 	for _, seed := range []string{
 		"write -p 1073741824 0x10 90", "write 0x10 -t i32 -5", "read 0x10 4 --raw", "explain 2", "maps --json", "write --endian big -- -1 --",
-		"-5 write", "write -ti8 -p", "help write", "write --json=maybe", "write -n  0x10 00", "__complete write --type",
+		"-5 write", "write -ti8 -p", "write -é -5", "help write", "write --json=maybe", "write -n  0x10 00", "__complete write --type",
 	} {
 		f.Add(seed)
 	}
