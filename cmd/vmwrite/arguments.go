@@ -125,6 +125,11 @@ func (e *addressError) Error() string {
 func parseAddress(text string) (uint64, error) {
 	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
 	address, err := strconv.ParseUint(digits, 16, 64)
+	if start, end, isRange := strings.Cut(digits, "-"); isRange { // as /proc/PID/maps has them
+		if _, err := strconv.ParseUint(start, 16, 64); err == nil && end != "" {
+			return 0, usagef("address %q: that is a range; did you mean its start, 0x%s?", text, start)
+		}
+	}
 	switch {
 	case !ok && err == nil:
 		return 0, &addressError{text, "0x" + digits}

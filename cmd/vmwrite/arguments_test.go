@@ -35,7 +35,8 @@ func TestNumbersLast(t *testing.T) {
 func FuzzCommandLine(f *testing.F) {
 	for _, seed := range []string{
 		"write -p 1073741824 0x10 90", "write 0x10 -t i32 -5", "read 0x10 4 --raw", "explain 2", "maps --json", "write --endian big -- -1 --",
-		"-5 write", "write -ti8 -p", "write -é -5", "help write", "write --json=maybe", "write -n  0x10 00", "__complete write --type",
+		"-5 write", "write -ti8 -p", "wirte -x 1", "-V", "write -é -5", "help wrte", "copy 0x1 0x2 4", "completion bash", "ps xyzzy", "write -endian big 0x1", "maps 2515",
+		"help write", "write --json=maybe", "write -n  0x10 00", "__complete write --type",
 	} {
 		f.Add(seed)
 	}
@@ -51,6 +52,24 @@ func FuzzCommandLine(f *testing.F) {
 		status := run(args, streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
 		if !slices.Contains(allowed, status) {
 			t.Errorf("%q ended with status %d", line, status)
+		}
+	})
+}
+
+// An address is taken only with its 0x, and what is offered in its place is one.
+func FuzzAddress(f *testing.F) {
+	for _, seed := range []string{"0x10", "10", "7f3a5c001000-7f3a5c002000", "0X", "-", "0x-1", "ffffffffffffffffff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := parseAddress(text)
+		if hasPrefix := strings.HasPrefix(strings.ToLower(text), "0x"); (err == nil && !hasPrefix) || (err != nil && exitStatus(err) != exitUsage) {
+			t.Errorf("parseAddress(%q): %v", text, err)
+		}
+		if wrong, ok := err.(*addressError); ok {
+			if _, err := parseAddress(wrong.meant); err != nil {
+				t.Errorf("for %q is offered %q: %v", text, wrong.meant, err)
+			}
 		}
 	})
 }

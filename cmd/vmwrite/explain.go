@@ -51,7 +51,12 @@ func newExplainCmd(s streams) *cobra.Command {
 		Use:     "explain [CODE]",
 		Short:   "Say what an exit status means, what causes it and what to do",
 		Example: "  vmwrite explain\n  vmwrite explain 2\n  vmwrite explain KERN_INVALID_ADDRESS",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("one CODE at a time, and %q is another", args[1])
+			}
+			return nil
+		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, e := range explanations() {
@@ -93,7 +98,15 @@ func explain(text string) (explanation, error) {
 			return mach(code, "vmwrite never returns it", "nothing"), nil
 		}
 	}
-	return explanation{}, usagef("no code %q; vmwrite explain lists them", text)
+	var names []string
+	for _, e := range explanations() {
+		names = append(names, e.Name)
+	}
+	meant := didYouMean(text, names, "")
+	if meant == "" {
+		meant = "; vmwrite explain lists them"
+	}
+	return explanation{}, usagef("no code %q%s", text, meant)
 }
 
 func explanationText(chosen []explanation) []byte {

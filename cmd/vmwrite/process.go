@@ -137,11 +137,14 @@ func noProcess(as, name string, list []process, orPrefix bool) error {
 		}
 	}
 	e := &noProcessError{
-		message: fmt.Sprintf("no process %s %q", as, name) + didYouMean(name, names, ""),
+		message: fmt.Sprintf("no process %s %q", as, name) + didYouMean(name[strings.LastIndexByte(name, '/')+1:], names, ""),
 		mach:    &machcompat.Error{Op: "task_for_pid", Code: machcompat.KERN_FAILURE, Err: unix.ESRCH, Hint: "vmwrite ps lists the processes"},
 	}
 	begin := matching(list, func(p process) bool { return strings.HasPrefix(p.name, name) })
-	if len(begin) == 1 && !orPrefix {
+	switch {
+	case isPID(name):
+		e.mach.Hint = "-p " + name + " names a process by its pid"
+	case len(begin) == 1 && !orPrefix:
 		e.mach.Hint = "with --prefix the beginning of a name is enough"
 	}
 	return e

@@ -150,7 +150,7 @@ func usage(cmd *cobra.Command) error {
 func firstWord(root *cobra.Command, args []string) string {
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
-		case !strings.HasPrefix(arg, "-"):
+		case arg != "" && !strings.HasPrefix(arg, "-"):
 			return arg
 		case strings.Contains(arg, "="), root.Flag(strings.TrimLeft(arg, "-")) != nil:
 		case strings.HasPrefix(arg, "--"), len(arg) == 2 && root.Flags().ShorthandLookup(arg[1:]) == nil:

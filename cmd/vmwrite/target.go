@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -84,6 +85,8 @@ func (f *targetFlags) resolve() (int, error) {
 		return 0, usagef("--prefix goes with -n NAME")
 	case f.pid == "":
 		return 0, usagef("which process? name it with -p PID or -n NAME (vmwrite ps lists them)")
+	case strings.Trim(f.pid, "-0123456789") == "" && !isPID(f.pid):
+		return 0, usagef("%q is not a pid", f.pid)
 	case !isPID(f.pid):
 		return 0, usagef("%q is not a pid; to name a process by its name, give -n %s", f.pid, procmaps.Printable(f.pid))
 	}
