@@ -73,7 +73,7 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 		return err
 	}
 	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: &size, Backend: task.Backend().String()},
-		fmt.Sprintf("copied %s from %#x to %#x of process %d", countOf(size, "byte"), source, destination, task.PID()))
+		fmt.Sprintf("copied %s from %#x to %#x of process %d", counted(size, "byte"), source, destination, task.PID()))
 }
 
 // isSmall reports whether text is a size where no process has memory, so that it

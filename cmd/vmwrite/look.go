@@ -46,7 +46,7 @@ func (e *expectationError) Error() string {
 	first := e.places[0]
 	text := fmt.Sprintf("found %s at %s where %s is expected", spaced(first.Found), first.Address, spaced(first.Expected))
 	if more := len(e.places) - 1; more > 0 {
-		text += fmt.Sprintf(", and other bytes at %s too", countOf(uint64(more), "more place"))
+		text += fmt.Sprintf(", and other bytes at %s too", counted(more, "more place"))
 	}
 	return text + "; nothing was written"
 }

@@ -61,7 +61,7 @@ func runMaps(s streams, o *mapsOptions) error {
 				Protection: machProtection(m.Perms), Offset: hexAddress(m.Offset), Path: m.Path,
 			})
 		}
-		return printJSON(s, out.succeeded(countOf(uint64(len(mappings)), "region")))
+		return printJSON(s, out.succeeded(counted(len(mappings), "region")))
 	}
 	if _, err := s.out.Write(mapsTable(mappings)); err != nil {
 		return &fileError{fmt.Errorf("writing the result: %w", err)}

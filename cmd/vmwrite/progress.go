@@ -50,14 +50,6 @@ func progressLine(done, total uint64, elapsed time.Duration) string {
 		byteCount(float64(done)), byteCount(float64(total)), byteCount(rate))
 }
 
-// countOf is a number of things, of which one has another word.
-func countOf(n uint64, unit string) string {
-	if n != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s", n, unit)
-}
-
 func byteCount(n float64) string {
 	unit := 0
 	for n >= 1024 && unit < 4 {

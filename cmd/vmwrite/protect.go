@@ -76,12 +76,15 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 		return err
 	}
 	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Size: size},
-		fmt.Sprintf("the pages of %s at %#x of process %d are %s now", countOf(size, "byte"), address, task.PID(), prot))
+		fmt.Sprintf("the pages of %s at %#x of process %d are %s now", counted(size, "byte"), address, task.PID(), prot))
 }
 
 // parseProtection parses three characters as /proc/PID/maps and vmwrite maps
 // show them.
 func parseProtection(text string) (prot machcompat.VMProt, err error) {
+	if len(text) == 4 && isProtection(text[:3]) {
+		return 0, usagef("protection %q: private or shared (p, s) can't be changed; did you mean %s?", text, text[:3])
+	}
 	if !isProtection(text) {
 		return 0, usagef("protection %q: want three characters such as rw-, r-x or ---", text)
 	}

@@ -111,7 +111,7 @@ func (a *access) try() bool {
 		a.Rule = ruleName(reason)
 	}
 	_, gone := os.Stat(fmt.Sprintf("/proc/%d", a.PID))
-	return gone == nil
+	return gone == nil && reason.Rule != diagnose.Zombie
 }
 
 // ruleName is a rule in a few words.
@@ -128,11 +128,11 @@ func ruleName(r diagnose.Reason) string {
 	case diagnose.Undumpable:
 		return "not dumpable"
 	case diagnose.OutsideNamespace:
-		return "outside of the user namespace"
+		return "outside user namespace"
 	case diagnose.Yama:
 		return fmt.Sprintf("yama ptrace_scope %d", r.YamaLevel)
 	case diagnose.SecurityModule:
-		return "security module or seccomp"
+		return "security module"
 	case diagnose.BackendRefused:
 		return "seccomp"
 	case diagnose.HiddenProc:

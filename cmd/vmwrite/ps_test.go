@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,22 @@ func TestPSOfAnotherUser(t *testing.T) {
 	a := accessOf(t, target.PID, object)
 	if a.Allowed || a.Rule != "another user's" || !strings.Contains(a.Hint, "runs as root (uid 0)") || a.User != "root" || a.Memory == 0 {
 		t.Errorf("ps as another user says %+v", a)
+	}
+}
+
+func TestRuleName(t *testing.T) {
+	for _, c := range []struct {
+		reason diagnose.Reason
+		want   string
+	}{
+		{diagnose.Reason{Rule: diagnose.Yama, YamaLevel: 1}, "yama ptrace_scope 1"},
+		{diagnose.Reason{Rule: diagnose.OtherOwner}, "another user's"},
+		{diagnose.Reason{Rule: diagnose.Undumpable}, "not dumpable"},
+		{diagnose.Reason{}, "refused"},
+	} {
+		if got := ruleName(c.reason); got != c.want {
+			t.Errorf("ruleName(%+v) = %q; want %q", c.reason, got, c.want)
+		}
 	}
 }
 

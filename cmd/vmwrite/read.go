@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -99,6 +100,9 @@ func (o *readOptions) size(args []string) (uint64, error) {
 		return 0, usagef("how much? give a SIZE in bytes, or a type with -t")
 	case len(args) > 1:
 		return 0, usagef("%q is one argument too many", args[1])
+	}
+	if slices.Contains(valueTypes, args[0]) {
+		return 0, usagef("a type stands behind -t: -t %s", args[0])
 	}
 	return parseSize(args[0])
 }
@@ -227,7 +231,7 @@ func (r *reading) printJSON(data []byte, values []string) error {
 		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Size: uint64(len(data)),
 		Backend: r.task.Backend().String(), Data: hex.EncodeToString(data), Values: values,
 	}
-	return printJSON(r.streams, o.succeeded("read "+countOf(uint64(len(data)), "byte")))
+	return printJSON(r.streams, o.succeeded("read "+counted(len(data), "byte")))
 }
 
 // hexdump shows sixteen bytes a line: address, bytes, text.

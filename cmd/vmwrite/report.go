@@ -148,3 +148,11 @@ func report(s streams, err error, asJSON bool) {
 		printJSON(s, outcomeOf(err, hint))
 	}
 }
+
+// counted is a number of things, with an s unless it is one.
+func counted[N int | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}

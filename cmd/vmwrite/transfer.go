@@ -133,7 +133,7 @@ func (j *job) writeParts(written *atomic.Uint64) error {
 	for part, err := range j.parts {
 		done := written.Load()
 		if err != nil {
-			return &partError{fmt.Errorf("%w: %d of %s were written", err, done, countOf(j.size, "byte")), done}
+			return &partError{fmt.Errorf("%w: %d of %s were written", err, done, counted(j.size, "byte")), done}
 		}
 		if several && j.interrupted.came() {
 			return j.failure(j.address+done, done, machcompat.KERN_ABORTED, errInterrupted)

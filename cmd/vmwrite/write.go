@@ -276,7 +276,7 @@ func (j *job) hold() error {
 		return err
 	}
 	if size > limit {
-		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, countOf(limit, "byte"), j.address, behind)
+		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, behind)
 	}
 	j.input, j.size = nil, size
 	place := j.address
@@ -344,9 +344,9 @@ func (j *job) checkRange(address, size uint64) error {
 
 // finish prints the result.
 func (j *job) finish(did string, written uint64, undo *undoFile) error {
-	message := fmt.Sprintf("%s %s at %#x of process %d", did, countOf(j.size, "byte"), j.address, j.pid)
+	message := fmt.Sprintf("%s %s at %#x of process %d", did, counted(j.size, "byte"), j.address, j.pid)
 	if j.isBatch() {
-		message = fmt.Sprintf("%s %s at %s of process %d", did, countOf(j.size, "byte"), countOf(uint64(len(j.changes)), "place"), j.pid)
+		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.pid)
 	}
 	if undo != nil {
 		message += "; to take it back: " + undo.command
@@ -396,7 +396,7 @@ func (j *job) ofLine(change int, err error) error {
 // are written.
 func (j *job) givenUpAt(done uint64, err error) error {
 	if done > 0 {
-		err = fmt.Errorf("%w, but that it is at least %d bytes of %d", err, done, j.size)
+		err = fmt.Errorf("%w, but that it is at least %s of %d", err, counted(done, "byte"), j.size)
 	}
 	e := j.failure(j.address+done, done, machcompat.KERN_ABORTED, err)
 	e.Partial, e.Hint = false, givenUpHint
