@@ -62,11 +62,11 @@ func newRandomLines(seed uint64, pid int, name string, address uint64, file stri
 			{"-f", file}, {"-f", "/nonexistent"}, {"-f", "-"}, {"-f", "/"}, {"-f", "/dev/zero"}, {"--allow-empty"},
 			{"--batch", file}, {"--batch", "-"}, {"--batch", "/"}, {"--undo", "/nonexistent/undo"},
 			{"--expect", "6f"}, {"--expect", "6e"}, {"--verify"}, {"--dry-run"}, {"--atomic"}, {"--unprotect"}, {"-v"}, {"--json"}, {"--json"}, {"--json=maybe"},
-			{"--endian", "big"}, {"-c", "3"}, {"--raw"}, {"--for", "1ms"}, {"-h"}, {"--help"}, {"--"},
+			{"--endian", "big"}, {"-c", "3"}, {"--raw"}, {"--for", "1ms"}, {"-h"}, {"--help"}, {"--"}, {"-V"}, {"--prefix"}, {"-pid"},
 			{"--backend", "procmem"}, {"--backend", "process_vm"}, {"--backend", "x"}, {"--stop", "never"}, {"--stop", "always"},
 		},
 		odd: []string{
-			"write", "read", "maps", "protect", "copy", "suspend", "explain", "version", "page-size", "completion", "help",
+			"write", "read", "maps", "protect", "copy", "suspend", "explain", "version", "page-size", "completion", "help", "ps",
 			"0x", "0X10", "10", "-0x10", "0x1_000", "\x01", "9", "gg", "", " ", "256", "1e400", "NaN", "-", "rwx", "--size", "-s",
 			"18446744073709551615", strings.Repeat("9", 5000), "ü", "%s%n", "$(id)", "'", "\n",
 		},
