@@ -41,6 +41,7 @@ var capabilities = map[string]struct {
 	"setpriv":       {installed("setpriv"), "install util-linux"},
 	"static libc":   {tryStaticLibc, "install the C library's archive (libc6-dev, glibc-static)"},
 	"sanitizers":    {trySanitizers, "install the compiler's libasan and libubsan"},
+	"modules":       {tryModules, "go mod download"},
 	"docker":        {tryDocker, "start a Docker engine, and allow this user to use it"},
 	"docker filter": {tryDockerFilter, "use a Docker engine with seccomp, neither rootless nor with userns-remap"},
 	"local engine":  {tryLocalEngine, "test in the pid namespace of the Docker engine"},
@@ -141,6 +142,17 @@ func tryStaticLibc() error { return tryCompile("-static") }
 func tryCompile(flag string) error {
 	cmd := exec.Command("cc", flag, "-x", "c", "-", "-o", os.DevNull)
 	cmd.Stdin = strings.NewReader("int main(void) { return 0; }\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// tryModules asks whether all modules that this one names were downloaded.
+func tryModules() error {
+	cmd := exec.Command("go", "mod", "download")
+	cmd.Dir = Root()
+	cmd.Env = append(os.Environ(), "GOPROXY=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
