@@ -91,7 +91,7 @@ install-lib:
 		cmd/libmachcompat/machcompat.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/machcompat.pc
 	$(call copy,include,$(DESTDIR)$(INCLUDEDIR))
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man3 man/machcompat.3
-	@[ '$(DESTDIR)' ] || echo "run ldconfig as root, so that programs find $(LIBDIR)/libmachcompat.so.$(SOVERSION)"
+	@$(if $(DESTDIR)$(filter-out /usr /usr/local,$(PREFIX)),,echo "run ldconfig as root, so that programs find $(LIBDIR)/libmachcompat.so.$(SOVERSION)")
 
 .PHONY: uninstall
 uninstall: ## remove what make install copied
@@ -111,7 +111,7 @@ image: command ## build the container image vmwrite from bin/vmwrite
 TOOL := GOFLAGS="$$GOFLAGS -trimpath" $(GO) tool -modfile=packaging/go.mod
 
 .PHONY: dist
-dist: export SOURCE_DATE_EPOCH := $(shell date -u -d $(DATE) +%s)
+dist: export SOURCE_DATE_EPOCH = $(shell date -u -d $(DATE) +%s)
 dist: share ## build the release: dist/
 	@rm -rf $(OUT)/dist dist && mkdir dist
 	@for arch in amd64 arm64; do \
