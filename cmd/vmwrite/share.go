@@ -80,6 +80,9 @@ func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.Command
 func manualPage(cmd *cobra.Command, date time.Time) (string, error) {
 	cmd.DisableAutoGenTag = true
 	cmd.DisableFlagsInUseLine = true
+	if cmd.Long == "" {
+		cmd.Long = cmd.Short + "."
+	}
 	var rendered bytes.Buffer
 	header := doc.GenManHeader{Date: &date, Source: "vmwrite " + version, Manual: "User Commands"}
 	if err := doc.GenMan(cmd, &header, &rendered); err != nil {
