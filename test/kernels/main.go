@@ -29,7 +29,7 @@ var notThere = []string{
 	"TestSanitizersFindNothing", "TestSanitizersSeeIntoTheLibrary",
 	"TestTheStaticLibraryIsWhole", "TestTheTextsInCAreThoseOfTheConformanceFile",
 	"TestToolForMacOSRenamesThePlayer",
-	"TestRandomCommandLines",
+	"TestRandomCommandLines", "TestCommandLinesOfTheDocuments",
 	"TestKilledWriterLeavesTheTargetRunning", "TestMappingStorm",
 	"TestNoByteArrivesInAnEpochThatForbidsIt", "TestTheOracleFindsAWriteWithoutTheStop",
 	"TestTheOracleFindsAWriteWithoutTheCheck", "TestTheOracleFindsALostByte",

@@ -69,7 +69,7 @@ type packageSet struct{ packages, skipped []string }
 // Only "all" has the slow tests: they are about an architecture more than about a kernel.
 var (
 	withoutSlow = slices.Concat(notThere, slow)
-	withoutLong = slices.Concat([]string{"TestRandomCommandLines"}, slow, long)
+	withoutLong = slices.Concat([]string{"TestRandomCommandLines", "TestCommandLinesOfTheDocuments"}, slow, long)
 	packageSets = map[string]packageSet{
 		"all":    {allPackages, notThere},
 		"most":   {allPackages, withoutSlow},
