@@ -22,7 +22,8 @@ type Stopped struct {
 	stop    *stop
 }
 
-// Thread is a stopped thread of a task.
+// Thread is a stopped thread of a task: its id TID (an int), and the addresses PC, of
+// the instruction that comes next, and SP, of its stack (both uint64).
 type Thread = ptrace.Thread
 
 // Stopped stops all threads of the task, runs f, and lets them go on as they were,
@@ -74,8 +75,9 @@ func (s *stop) run(f func(*Stopped) error) error {
 // itself, such as a debugger, and has all its threads stopped. It must be called
 // on the thread that traces (see runtime.LockOSThread), and f must stay on it. No
 // thread goes on afterwards. A call that the task must make itself (Protect,
-// Allocate, Deallocate) runs one of its threads for a moment, whose registers and
-// signal mask are what they were afterwards; no stop is left to be waited for.
+// Allocate, Deallocate, and CompareAndWrite for a Change with Unprotect) runs one of
+// its threads for a moment, whose registers and signal mask are what they were
+// afterwards; no stop is left to be waited for.
 // Those calls must be methods of s: those of t would stop the task themselves.
 //
 // The error is that of f, or KERN_FAILURE when a thread is not stopped or another
