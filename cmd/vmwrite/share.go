@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 )
 
 // completions are the places in which the shells look for those of a command.
@@ -94,7 +95,7 @@ func manualPage(cmd *cobra.Command, date time.Time) (string, error) {
 		arguments = " COMMAND"
 	}
 	page = strings.Replace(page, `\fB`+cmd.UseLine()+`\fP`, `\fB`+cmd.CommandPath()+`\fP`+arguments+" [OPTIONS]", 1)
-	page = option.ReplaceAllStringFunc(page, hangOption)
+	page = option.ReplaceAllStringFunc(page, func(text string) string { return hangOption(cmd, text) })
 	page = strings.Replace(page, ".SH EXAMPLE\n", ".SH EXAMPLES\n", 1)
 	page = blankLines.ReplaceAllString(page, "\n")
 	if !cmd.HasParent() {
@@ -127,12 +128,13 @@ var blankLines = regexp.MustCompile(`\n{2,}`)
 // given, and below a tab what it means.
 var option = regexp.MustCompile(`(?m)^(?:\.PP\n)?(\\fB-.*\\fP)(\[=.*\]|=.*)\n\t(.*)$`)
 
-func hangOption(text string) string {
+func hangOption(cmd *cobra.Command, text string) string {
 	parts := option.FindStringSubmatch(text)
 	names, preset, meaning := parts[1], parts[2], parts[3]
-	if strings.HasPrefix(preset, "=") { // it takes a value, which is called as the option is
+	if strings.HasPrefix(preset, "=") { // it takes a value
 		long := names[strings.LastIndex(names, "--")+2:]
-		names += `=\fI` + strings.ToUpper(long[:strings.Index(long, `\`)]) + `\fP`
+		value, _ := pflag.UnquoteUsage(cmd.Flag(long[:strings.Index(long, `\`)]))
+		names += `=\fI` + value + `\fP`
 		if value := strings.Trim(preset, `="`); value != "" && value != "0" && value != "0s" {
 			meaning += " (default " + value + ")"
 		}

@@ -30,7 +30,7 @@ job control.`,
 		},
 	}
 	o.targetFlags.add(cmd)
-	cmd.Flags().DurationVar(&o.duration, "for", 0, "how long, as 500ms or 2s; 0 is until Enter or Ctrl-C")
+	cmd.Flags().DurationVar(&o.duration, "for", 0, "`TIME` such as 500ms or 2s; 0 is until Enter or Ctrl-C")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object, when the process goes on")
 	return cmd
 }

@@ -19,8 +19,8 @@ type targetFlags struct {
 }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.pid, "pid", "p", "", "the process, by its pid")
-	cmd.Flags().StringVarP(&f.name, "name", "n", "", "the process, by its name; there must be only one")
+	cmd.Flags().StringVarP(&f.pid, "pid", "p", "", "the process, by its `PID`")
+	cmd.Flags().StringVarP(&f.name, "name", "n", "", "the process, by its `NAME`; there must be only one")
 	cmd.Flags().BoolVar(&f.prefix, "prefix", false, "with -n, the beginning of a name is enough")
 	cmd.RegisterFlagCompletionFunc("pid", completePIDs)
 	cmd.RegisterFlagCompletionFunc("name", completeNames)
@@ -119,12 +119,12 @@ type backendFlags struct {
 }
 
 func (f *backendFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.backend, "backend", "auto", "how bytes get there: auto, process_vm or procmem")
+	cmd.Flags().StringVar(&f.backend, "backend", "auto", "`BACKEND` that bytes go through: auto, process_vm or procmem")
 	cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"auto", "process_vm", "procmem"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (f *backendFlags) addStop(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.stop, "stop", "auto", "when to stop the process meanwhile: auto, always or never")
+	cmd.Flags().StringVar(&f.stop, "stop", "auto", "`WHEN` to stop the process meanwhile: auto, always or never")
 	cmd.Flags().BoolVar(&f.atomic, "atomic", false, "stop the process, and put back what was written if not all can be")
 	cmd.RegisterFlagCompletionFunc("stop", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
