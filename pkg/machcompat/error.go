@@ -26,7 +26,8 @@ type Error struct {
 	Op  string // Mach's name of the call, as "vm_write"
 	PID int    // the process
 
-	// Segment is the index of the segment that failed, 0 but for a batch. All
+	// Segment is the index of the segment that failed, or of the [Change], 0 but
+	// for those calls that take several. All
 	// segments before it were moved whole and none behind it, unless Written is
 	// 0 and the check failed: then nothing was moved at all.
 	Segment           int

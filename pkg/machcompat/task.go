@@ -127,11 +127,11 @@ func (p *process) leave() {
 // must allow the caller to trace it (PTRACE_MODE_ATTACH in ptrace(2)), which is
 // tried here without changing anything.
 //
-// The error is an [*Error] with KERN_FAILURE: no such process, a zombie, a
-// kernel thread, or no permission, which Hint then explains; with
-// KERN_NOT_SUPPORTED when the kernel or a sandbox refuses the backend that was
-// asked for; or with KERN_INVALID_ARGUMENT for options that contradict each
-// other.
+// The error is an [*Error] with KERN_FAILURE: no such process, a zombie or a
+// kernel thread (ESRCH), or no permission (EPERM, EACCES), which Hint then
+// explains; with KERN_NOT_SUPPORTED when the kernel or a sandbox refuses the
+// backend that was asked for; or with KERN_INVALID_ARGUMENT for [Atomic] together
+// with [StopNever].
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}}
 	p.stops.opening = make(chan struct{}, 1)

@@ -77,7 +77,7 @@ func (t *Task) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // Check says what [Task.Write] of size bytes at address would say of the
-// mappings, without writing.
+// mappings, without writing. It is no promise: the task may change them at once.
 func (t *Task) Check(address, size uint64) error {
 	return t.check(opWrite, address, size, procmaps.Write)
 }

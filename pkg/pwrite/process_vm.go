@@ -26,9 +26,10 @@ type ProcessVM struct {
 
 var _ Backend = ProcessVM{}
 
-// Write writes the segments. The error wraps an errno of process_vm_writev(2), also
-// [ErrRefused], [ErrNotFound] or [ErrLocalFault] where that is the reason, or EOVERFLOW for a segment
-// whose end this machine's word can't hold.
+// Write writes the segments, in as many calls as that takes. The error wraps an errno
+// of process_vm_writev(2), also [ErrRefused], [ErrNotFound] or [ErrLocalFault] where
+// that is the reason, or EOVERFLOW for a segment whose end this machine's word can't
+// hold.
 func (b ProcessVM) Write(segments []Segment) (Position, error) {
 	if p, err := checkSources("process_vm_writev", segments); err != nil {
 		return p, err
