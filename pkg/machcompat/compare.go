@@ -62,7 +62,8 @@ func (e *MismatchError) Unwrap() error { return ErrMismatch }
 //
 // The error is an [*Error]. With KERN_FAILURE it may wrap a [*MismatchError], and
 // so [ErrMismatch], which tells of every place that differs. Else it is that of
-// [Task.ReadBatch], [Task.WriteBatch], [Task.WithWritable] or [Task.Stopped].
+// [Task.ReadBatch], [Task.WriteBatch], [Task.WithWritable] or [Task.Stopped]. Partial
+// is true if all was written, but a protection could not be put back.
 // KERN_INVALID_ARGUMENT is also the code for a Mask that is not as long as Old.
 func (t *Task) CompareAndWrite(ctx context.Context, changes []Change) error {
 	if !t.enter() {
@@ -127,7 +128,13 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 		if unprotectErr != nil {
 			return ofChange(unprotectErr, []int{i})
 		}
-		defer func() { err = both(err, restore()) }()
+		defer func() {
+			restoreErr := restore()
+			if e, ok := errors.AsType[*Error](restoreErr); ok && err == nil {
+				e.Segment, e.Written, e.Partial = i, e.Size, true
+			}
+			err = both(err, restoreErr)
+		}()
 	}
 	return p.write(scope, new, true)
 }

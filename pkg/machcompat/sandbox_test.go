@@ -260,3 +260,21 @@ func TestProtectOfATaskUnderASeccompFilter(t *testing.T) {
 		})
 	}
 }
+
+// What was written stays when the protection can't be put back, and the error says
+// both.
+func TestCompareAndWriteWhoseProtectionCannotBePutBack(t *testing.T) {
+	testtarget.Need(t, "root") // to read the filter
+	target := testtarget.Start(t)
+	base := target.Address("layout r--:1")
+	target.Do("seccomp readonly mprotect")
+	task := taskFor(t, target.PID)
+	err := task.CompareAndWrite(t.Context(), []machcompat.Change{{Address: base, New: []byte("new!"), Unprotect: true}})
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Code != machcompat.KERN_NOT_SUPPORTED || !e.Partial || e.Written != 4 {
+		t.Errorf("CompareAndWrite = %v; want KERN_NOT_SUPPORTED with 4 bytes written", err)
+	}
+	if got := string(target.Bytes(base, 4)); got != "new!" {
+		t.Errorf("%q is there; want new!", got)
+	}
+}

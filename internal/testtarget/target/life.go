@@ -61,8 +61,11 @@ func underFilter(arguments []string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no system call %q here", arguments[1])
 	}
-	if arguments[0] == "kill" {
+	switch arguments[0] {
+	case "kill":
 		return "", seccomp.Kill(number)
+	case "readonly":
+		return "", seccomp.RefuseWithout(unix.PROT_WRITE, unix.EPERM, number)
 	}
 	return "", seccomp.Refuse(unix.EPERM, number)
 }
