@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // readBatch reads the lines of --batch. Each says ADDRESS [TYPE] VALUE [if OLD].
@@ -33,10 +34,11 @@ func (j *job) readBatch() error {
 	if err != nil {
 		return err
 	}
-	for i, line := range strings.Split(text, "\n") {
+	for i, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
 		change, err := e.parseLine(line)
 		if err != nil {
-			return usagef("%s:%d: %v", in.name, i+1, err)
+			const enough = 200 // of a message with a word that may be a whole file
+			return usagef("%s:%d: %s", in.name, i+1, strings.ToValidUTF8(err.Error()[:min(len(err.Error()), enough)], ""))
 		}
 		if change == nil {
 			continue
@@ -55,16 +57,15 @@ func (j *job) readBatch() error {
 	return j.confirmApart()
 }
 
-// text returns the whole input, which is no longer than anybody writes by hand or
-// by program unless it has no end.
+// text returns the whole input. One that is no file may have no end.
 func (in *input) text() (string, error) {
-	const limit = 64 << 20
-	text, err := io.ReadAll(io.LimitReader(in, limit+1))
+	limit := max(in.size, 64<<20)
+	text, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
 	if err != nil {
 		return "", in.failed(err)
 	}
-	if len(text) > limit {
-		return "", usagef("%s is longer than the %s of a batch", in.name, byteCount(limit))
+	if uint64(len(text)) > limit {
+		return "", usagef("%s is longer than the %s that a batch may have which is no file", in.name, byteCount(float64(limit)))
 	}
 	return string(text), nil
 }
@@ -103,7 +104,7 @@ func (e encoding) parseLine(line string) (*machcompat.Change, error) {
 		e.kind, words = words[0], words[1:]
 	}
 	switch {
-	case len(words) == 0:
+	case len(words) == 0, len(words) == 2 && words[0] == "if":
 		return nil, fmt.Errorf("a value is missing: %s", form)
 	case len(words) == 2 && words[1] == "if":
 		return nil, fmt.Errorf("a value is missing behind if: %s", form)
@@ -140,11 +141,11 @@ func splitLine(line string) (words []string, err error) {
 		if line[0] == '"' {
 			quoted, err := strconv.QuotedPrefix(line)
 			if err != nil {
-				return nil, fmt.Errorf("%s: a quote is missing, or a character behind a backslash is none that a string may hold", line)
+				return nil, fmt.Errorf("%.40q: a quote is missing, or a character behind a backslash is none that a string may hold", line)
 			}
 			word, _ = strconv.Unquote(quoted)
 			if end = len(quoted); end < len(line) && !strings.ContainsRune(" \t\r", rune(line[end])) {
-				return nil, fmt.Errorf("%s: a space is missing behind the quote", line)
+				return nil, fmt.Errorf("%.40q: a space is missing behind the quote", line)
 			}
 		} else if end >= 0 {
 			word = line[:end]
@@ -158,8 +159,9 @@ func splitLine(line string) (words []string, err error) {
 // undoFile is the file of --undo. It is nil without one.
 type undoFile struct {
 	*os.File
-	command string // that takes back what was written
-	keep    bool
+	command  string // that takes back what was written
+	recorded bool
+	keep     bool
 }
 
 // createUndo creates the file of --undo before anything is done. It must be a new
@@ -168,18 +170,33 @@ func (j *job) createUndo() (*undoFile, error) {
 	if j.undo == "" {
 		return nil, nil
 	}
-	file, err := os.OpenFile(j.undo, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	name := j.undo
+	if name[0] == '-' {
+		name = "./" + name // no flag, and no standard input
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if errors.Is(err, os.ErrExist) {
-		return nil, &fileError{fmt.Errorf("%s exists already; --undo makes a new file, so that no undo is lost", j.undo)}
+		return nil, &fileError{fmt.Errorf("%s exists already; --undo makes a new file, so that no undo is lost", name)}
 	}
 	if err != nil {
 		return nil, &fileError{err}
 	}
-	command := fmt.Sprintf("vmwrite write -p %d --batch %s", j.pid, j.undo)
+	command := fmt.Sprintf("vmwrite write -p %d --batch %s", j.pid, shellWord(name))
 	if j.unprotect {
 		command += " --unprotect"
 	}
+	if j.stop == "never" {
+		command += " --stop never"
+	}
 	return &undoFile{File: file, command: command}, nil
+}
+
+// shellWord is text as a shell takes it for one word.
+func shellWord(text string) string {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(procmaps.Printable(text), "'", `'\''`) + "'"
 }
 
 // record writes what the places hold, each with what they will hold as the
@@ -196,34 +213,37 @@ func (u *undoFile) record(read func([]machcompat.Segment) error, changes []machc
 		return err
 	}
 	w := bufio.NewWriter(u)
-	fmt.Fprintf(w, "# What was there before %s:\n# %s\n", time.Now().Format(time.DateTime), u.command)
+	fmt.Fprintf(w, "# What was there before %s.\n", time.Now().Format(time.DateTime))
 	for i, c := range changes {
 		if len(c.New) > 0 {
 			fmt.Fprintf(w, "%#x %x if %x\n", c.Address, before[i].Data, c.New)
+			u.recorded = true
 		}
 	}
-	if err := w.Flush(); err != nil {
+	err := w.Flush()
+	if closeErr := u.Close(); err == nil {
+		err = closeErr // of a file system that writes late
+	}
+	if err != nil {
 		return &fileError{fmt.Errorf("recording what was there: %w; nothing was written", err)}
 	}
-	u.keep = true
 	return nil
 }
 
-// ended takes the error of the write. A file that undoes nothing is not kept.
+// ended takes the error of the write, which decides whether there is anything to
+// undo. What is not known counts as written.
 func (u *undoFile) ended(err error) {
-	if u == nil || err == nil || errors.Is(err, errGivenUp) {
-		return
-	}
-	e, ok := errors.AsType[*machcompat.Error](err)
-	u.keep = ok && e.Partial
-}
-
-func (u *undoFile) close() {
 	if u == nil {
 		return
 	}
-	u.Close()
-	if !u.keep {
+	e, isCode := errors.AsType[*machcompat.Error](err)
+	_, isBug := errors.AsType[*bugError](err)
+	u.keep = u.recorded && (err == nil || isBug || errors.Is(err, errGivenUp) || (isCode && e.Partial))
+}
+
+func (u *undoFile) close() {
+	if u != nil && !u.keep {
+		u.Close()
 		os.Remove(u.Name())
 	}
 }

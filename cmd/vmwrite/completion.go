@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -52,23 +52,19 @@ names of processes. It works without the package bash-completion.`,
 			if len(args) != 1 {
 				return usagef("which shell? give bash, zsh or fish")
 			}
-			var err error
+			var script bytes.Buffer // writing to it can't fail
 			switch args[0] {
 			case "bash":
-				if err = cmd.Root().GenBashCompletionV2(s.out, true); err == nil {
-					_, err = fmt.Fprint(s.out, bashWords)
-				}
+				_ = cmd.Root().GenBashCompletionV2(&script, true)
+				script.WriteString(bashWords)
 			case "zsh":
-				err = cmd.Root().GenZshCompletion(s.out)
+				_ = cmd.Root().GenZshCompletion(&script)
 			case "fish":
-				err = cmd.Root().GenFishCompletion(s.out, true)
+				_ = cmd.Root().GenFishCompletion(&script, true)
 			default:
 				return usagef("no completion for %q; there is one for bash, zsh and fish", args[0])
 			}
-			if err != nil {
-				return &fileError{fmt.Errorf("writing the result: %w", err)}
-			}
-			return nil
+			return s.print(script.Bytes())
 		},
 	}
 }

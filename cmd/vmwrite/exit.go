@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // Exit statuses beside the kern_return_t, from sysexits.h.
@@ -27,16 +28,8 @@ func usagef(format string, args ...any) error {
 // fileError is a file, or a stream, of the caller's that can't be used.
 type fileError struct{ err error }
 
-func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Error() string { return procmaps.Printable(e.err.Error()) }
 func (e *fileError) Unwrap() error { return e.err }
-
-// partError is one behind which some bytes were written all the same.
-type partError struct {
-	error
-	written uint64
-}
-
-func (e *partError) Unwrap() error { return e.error }
 
 // exitStatus decides every exit status.
 func exitStatus(err error) int {
@@ -46,11 +39,11 @@ func exitStatus(err error) int {
 	if errors.Is(err, machcompat.ErrMismatch) {
 		return exitMismatch
 	}
-	if e, ok := errors.AsType[*machcompat.Error](err); ok {
-		return int(e.Code)
-	}
 	if _, ok := errors.AsType[*fileError](err); ok {
 		return exitFile
+	}
+	if e, ok := errors.AsType[*machcompat.Error](err); ok {
+		return int(e.Code)
 	}
 	if _, ok := errors.AsType[*bugError](err); ok {
 		return exitBug

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,10 +73,9 @@ func newExplainCmd(s streams) *cobra.Command {
 				chosen = []explanation{one}
 			}
 			if asJSON {
-				return json.NewEncoder(s.out).Encode(map[string]any{"codes": chosen})
+				return s.printJSON(map[string]any{"codes": chosen})
 			}
-			_, err := s.out.Write(explanationText(chosen))
-			return err
+			return s.print(explanationText(chosen))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

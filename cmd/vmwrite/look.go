@@ -68,21 +68,16 @@ func spaced(digits string) string {
 
 // describe tells what is there before the write.
 func (j *job) describe() error {
-	for i, c := range j.changes {
-		size, front := uint64(len(c.New)), c.New[:min(len(c.New), shownBytes)]
-		switch {
-		case j.input != nil:
+	for _, c := range j.changes {
+		size, first := uint64(len(c.New)), c.New[:min(len(c.New), shownBytes)]
+		if j.input != nil {
 			var err error
-			if front, err = j.input.peek(); err != nil {
+			if first, err = j.input.peek(); err != nil {
 				return err
 			}
 			size = j.size
-		case !j.isBatch() && i > 0:
-			continue // another part of the same place
-		case !j.isBatch():
-			size = j.size
 		}
-		if err := j.describePlace(c.Address, size, front); err != nil {
+		if err := j.describePlace(c.Address, size, first); err != nil {
 			return err
 		}
 	}
@@ -90,7 +85,7 @@ func (j *job) describe() error {
 	return nil
 }
 
-func (j *job) describePlace(address, size uint64, front []byte) error {
+func (j *job) describePlace(address, size uint64, first []byte) error {
 	for mapping, err := range j.task.Regions() {
 		if err != nil {
 			break
@@ -99,13 +94,13 @@ func (j *job) describePlace(address, size uint64, front []byte) error {
 			j.notef("there: %s", printableMapping(mapping))
 		}
 	}
-	before := make([]byte, len(front))
+	before := make([]byte, len(first))
 	if _, err := j.read(before, address); err == nil {
 		j.notef("before: % x", before)
 	} else if errors.Is(err, errInterrupted) {
 		return err
 	}
-	j.notef("new:    % x", front)
+	j.notef("new:    % x", first)
 	return nil
 }
 
@@ -115,9 +110,9 @@ func (j *job) readBack(address uint64, written []byte) error {
 	for ; len(written) > 0; address, written = address+uint64(len(found)), written[len(found):] {
 		found = found[:min(len(found), len(written))]
 		if _, err := j.task.ReadAt(found, int64(address)); err != nil {
-			return fmt.Errorf("everything was written, but can't be read back: %w", err)
+			return j.failure(address, j.size, machcompat.KERN_FAILURE, fmt.Errorf("everything was written, but can't be read back: %w", err))
 		}
-		for i := range found {
+		for i := 0; !bytes.Equal(found, written[:len(found)]); i++ {
 			if found[i] != written[i] {
 				at := address + uint64(i)
 				return j.failure(at, j.size, machcompat.KERN_FAILURE,

@@ -61,12 +61,9 @@ func runMaps(s streams, o *mapsOptions) error {
 				Protection: machProtection(m.Perms), Offset: hexAddress(m.Offset), Path: m.Path,
 			})
 		}
-		return printJSON(s, out.succeeded(counted(len(mappings), "region")))
+		return s.printJSON(out.succeeded(counted(len(mappings), "region")))
 	}
-	if _, err := s.out.Write(mapsTable(mappings)); err != nil {
-		return &fileError{fmt.Errorf("writing the result: %w", err)}
-	}
-	return nil
+	return s.print(mapsTable(mappings))
 }
 
 // readMappings needs less than a task does: the kernel shows the mappings of

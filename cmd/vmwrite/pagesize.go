@@ -13,8 +13,7 @@ func newPageSizeCmd(s streams) *cobra.Command {
 		Short: "Print the size of a page in bytes",
 		Args:  takesNone,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(s.out, machcompat.HostPageSize())
-			return nil
+			return s.print(fmt.Appendln(nil, machcompat.HostPageSize()))
 		},
 	}
 }

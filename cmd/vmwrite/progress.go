@@ -20,12 +20,15 @@ type progress struct {
 	shown    bool
 }
 
+func isTerminal(file *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 func newProgress(w io.Writer, total uint64) *progress {
 	p := &progress{total: total, start: time.Now()}
-	if file, ok := w.(*os.File); ok {
-		if _, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS); err == nil {
-			p.terminal = w
-		}
+	if file, ok := w.(*os.File); ok && isTerminal(file) {
+		p.terminal = w
 	}
 	return p
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -80,16 +79,9 @@ func runPS(s streams, name string, asJSON bool) error {
 		}
 	}
 	if asJSON {
-		encoder := json.NewEncoder(s.out)
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(map[string]any{"processes": rows})
-	} else {
-		_, err = s.out.Write(processTable(rows))
+		return s.printJSON(map[string]any{"processes": rows})
 	}
-	if err != nil {
-		return &fileError{fmt.Errorf("writing the result: %w", err)}
-	}
-	return nil
+	return s.print(processTable(rows))
 }
 
 // try opens the process, which changes nothing there. It returns false when there

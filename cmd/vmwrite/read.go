@@ -148,13 +148,6 @@ func (r *reading) show(address uint64, data []byte) error {
 	return r.print(hexdump(address, data))
 }
 
-func (r *reading) print(data []byte) error {
-	if _, err := r.out.Write(data); err != nil {
-		return &fileError{fmt.Errorf("writing the result: %w", err)}
-	}
-	return nil
-}
-
 // all reads size bytes or fails. It asks for memory as bytes arrive, because a
 // size that was mistyped must not take all there is.
 func (r *reading) all(size uint64) ([]byte, error) {
@@ -231,7 +224,7 @@ func (r *reading) printJSON(data []byte, values []string) error {
 		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Size: uint64(len(data)),
 		Backend: r.task.Backend().String(), Data: hex.EncodeToString(data), Values: values,
 	}
-	return printJSON(r.streams, o.succeeded("read "+counted(len(data), "byte")))
+	return r.streams.printJSON(o.succeeded("read " + counted(len(data), "byte")))
 }
 
 // hexdump shows sixteen bytes a line: address, bytes, text.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"unicode/utf8"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
@@ -66,24 +69,24 @@ func (o outcome) succeeded(message string) outcome {
 // outcomeOf is the object for an error and its hint.
 func outcomeOf(err error, hint string) outcome {
 	o := outcome{Message: err.Error(), Written: new(uint64(0)), Hint: hint}
-	if part, ok := errors.AsType[*partError](err); ok {
-		o.Written = &part.written
-	}
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		name := unix.ErrnoName(errno)
 		o.Errno = &name
 	}
+	o.Name = map[int]string{exitUsage: "EX_USAGE", exitMismatch: "EX_DATAERR", exitBug: "EX_SOFTWARE", exitFile: "EX_IOERR"}[exitStatus(err)]
 	e, ok := errors.AsType[*machcompat.Error](err)
 	if !ok {
-		o.Name = map[int]string{exitUsage: "EX_USAGE", exitBug: "EX_SOFTWARE", exitFile: "EX_IOERR"}[exitStatus(err)]
 		return o
 	}
-	code := int32(e.Code)
+	if o.Name == "" {
+		code := int32(e.Code)
+		o.KernReturn, o.Name = &code, e.Code.String()
+	}
 	o.Op, o.PID, o.Size = e.Op, e.PID, e.Size
 	if o.Written = &e.Written; errors.Is(err, errGivenUp) {
 		o.Written = nil
 	}
-	o.Address, o.KernReturn, o.Name = hexAddress(e.Address), &code, e.Code.String()
+	o.Address = hexAddress(e.Address)
 	for _, after := range e.WrittenAfterFault {
 		o.WrittenAfterFault = append(o.WrittenAfterFault, extent{hexAddress(after.Address), after.Size})
 	}
@@ -92,7 +95,7 @@ func outcomeOf(err error, hint string) outcome {
 	}
 	if other, ok := errors.AsType[*expectationError](err); ok {
 		o.Mismatch = other.places
-	} else if e.Size > 0 && e.Fault >= e.Address {
+	} else if e.Mapping != nil || (e.Code == machcompat.KERN_INVALID_ADDRESS && e.Size > 0) {
 		o.Fault = &faultAt{Address: hexAddress(e.Fault)}
 		if e.Mapping != nil {
 			line := e.Mapping.String()
@@ -114,24 +117,27 @@ func ofWhole(err error, address, size, done uint64) error {
 }
 
 // printJSON prints the one object of --json.
-func printJSON(s streams, o outcome) error {
-	encoder := json.NewEncoder(s.out)
+func (s streams) printJSON(object any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(o); err != nil {
-		return &fileError{fmt.Errorf("writing the result: %w", err)}
+	if err := encoder.Encode(object); err != nil {
+		return &bugError{err}
 	}
-	return nil
+	// What a terminal may take for a command, and JSON allows, as the name of a process.
+	controls := regexp.MustCompile("[\u007f-\u009f]")
+	return s.print(controls.ReplaceAllFunc(text.Bytes(), func(c []byte) []byte {
+		r, _ := utf8.DecodeRune(c)
+		return fmt.Appendf(nil, "\\u%04x", r)
+	}))
 }
 
 // finish prints the result of a call that succeeded.
 func finish(s streams, asJSON bool, o outcome, message string) error {
 	if asJSON {
-		return printJSON(s, o.succeeded(message))
+		return s.printJSON(o.succeeded(message))
 	}
-	if _, err := fmt.Fprintln(s.out, message); err != nil {
-		return &fileError{fmt.Errorf("writing the result: %w", err)}
-	}
-	return nil
+	return s.print([]byte(message + "\n"))
 }
 
 // report tells of an error: one line, and another for what to do about it.
@@ -145,7 +151,7 @@ func report(s streams, err error, asJSON bool) {
 		s.notef("hint: %s", hint)
 	}
 	if asJSON {
-		printJSON(s, outcomeOf(err, hint))
+		_ = s.printJSON(outcomeOf(err, hint))
 	}
 }
 

@@ -25,6 +25,14 @@ func (s streams) notef(format string, args ...any) {
 	fmt.Fprintf(s.err, "vmwrite: "+format+"\n", args...)
 }
 
+// print writes a result.
+func (s streams) print(text []byte) error {
+	if _, err := s.out.Write(text); err != nil {
+		return &fileError{fmt.Errorf("writing the result: %w", err)}
+	}
+	return nil
+}
+
 // run runs the command line and returns the exit status.
 func run(args []string, s streams) (status int) {
 	defer func() {
@@ -71,8 +79,9 @@ kern_return_t as the exit status when it can't.`,
   vmwrite write -n game 0x7f3a5c001000 -t i32 999
   vmwrite write -p 4711 0x7f3a5c001000 90 90 --expect 7405
   vmwrite read -p 4711 0x7f3a5c001000 64`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		PersistentPreRunE: confirmValues,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -96,6 +105,16 @@ kern_return_t as the exit status when it can't.`,
 	root.SetHelpCommand(newHelpCmd())
 	root.InitDefaultHelpCmd()
 	return root
+}
+
+// confirmValues refuses an empty value, which mostly is a variable that is not set.
+func confirmValues(cmd *cobra.Command, _ []string) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if flag.Value.String() == "" {
+			err = usagef("%s is empty; leave it out if that is meant", flagName(flag))
+		}
+	})
+	return err
 }
 
 func newHelpCmd() *cobra.Command {

@@ -19,16 +19,13 @@ func (j *job) write(undo *undoFile) error {
 			return err
 		}
 		if err := undo.record(j.task.ReadBatch, j.changes); err != nil {
-			return j.ofWhole(err)
+			return j.ofItsLine(err)
 		}
 	}
-	transfer := j.transfer
 	if j.unprotect {
-		transfer = j.writeUnprotected
+		return j.writeUnprotected()
 	}
-	err := transfer()
-	undo.ended(err)
-	return err
+	return j.transfer()
 }
 
 // compareAndWrite compares, records and writes in one stop of the process.
@@ -44,14 +41,16 @@ func (j *job) compareAndWrite(undo *undoFile) error {
 		written := false
 		err := j.task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
 			if err := undo.record(s.ReadBatch, j.changes); err != nil {
-				return err
+				return j.ofItsLine(err)
 			}
 			err := s.CompareAndWrite(j.changes)
+			if mismatch, ok := errors.AsType[*machcompat.MismatchError](err); ok {
+				return j.unexpected(mismatch.Mismatches)
+			}
 			written = err == nil
-			return err
+			return j.ofItsLine(err)
 		})
 		if !written {
-			undo.ended(err)
 			return err
 		}
 		return j.readAllBack()
@@ -59,10 +58,7 @@ func (j *job) compareAndWrite(undo *undoFile) error {
 	if errors.Is(err, errGivenUp) {
 		return j.givenUpAt(0, err)
 	}
-	if mismatch, ok := errors.AsType[*machcompat.MismatchError](err); ok {
-		return j.unexpected(mismatch.Mismatches)
-	}
-	return j.ofWhole(err)
+	return err
 }
 
 // writeUnprotected makes the memory writable, writes, and puts the protection
@@ -72,7 +68,16 @@ func (j *job) writeUnprotected() error {
 		return err
 	}
 	err := j.make(j.interrupted, endsWhenForced, func() error {
-		return j.task.WithWritable(j.address, j.size, j.transfer)
+		written := false
+		err := j.task.WithWritable(j.address, j.size, func() error {
+			err := j.transfer()
+			written = err == nil
+			return err
+		})
+		if e, ok := errors.AsType[*machcompat.Error](err); ok && written {
+			e.Written, e.Partial = e.Size, true
+		}
+		return err
 	})
 	if errors.Is(err, errGivenUp) && !errors.Is(err, machcompat.KERN_ABORTED) {
 		return j.givenUpAt(0, fmt.Errorf("%w, nor whether the protection was put back", err))
@@ -84,36 +89,37 @@ func (j *job) writeUnprotected() error {
 // with a progress bar, until a signal comes.
 func (j *job) transfer() error {
 	var written atomic.Uint64
-	ends, call := endsSoon, j.writeParts
+	ends, call := endsSoon, func() error { return j.writeParts(&written) }
 	if j.atomic || j.isBatch() {
 		ends, call = endsWhenForced, j.writeAtOnce
 	}
-	err := j.make(j.interrupted, ends, func() error { return call(&written) })
+	err := j.make(j.interrupted, ends, call)
 	if errors.Is(err, errGivenUp) {
 		return j.givenUpAt(written.Load(), err)
 	}
-	return j.ofWhole(err)
+	return err
 }
 
-func (j *job) writeAtOnce(*atomic.Uint64) error {
+// writeAtOnce writes all or, of an atomic task, nothing.
+func (j *job) writeAtOnce() error {
 	var segments []machcompat.Segment
 	for _, c := range j.changes {
 		segments = append(segments, machcompat.Segment{Address: c.Address, Data: c.New})
 	}
 	if err := j.task.WriteBatch(segments); err != nil {
-		return err
+		return j.ofItsLine(err)
 	}
 	return j.readAllBack()
 }
 
 // readAllBack reads back what is held in memory, if --verify asks for it.
 func (j *job) readAllBack() error {
-	if !j.verify {
-		return nil
-	}
-	for _, c := range j.changes {
+	for i, c := range j.changes {
+		if !j.verify {
+			break
+		}
 		if err := j.readBack(c.Address, c.New); err != nil {
-			return err
+			return j.ofLine(i, err)
 		}
 	}
 	return nil
@@ -121,7 +127,7 @@ func (j *job) readAllBack() error {
 
 // writeParts writes one part after the other, after a check of the whole.
 func (j *job) writeParts(written *atomic.Uint64) error {
-	several, bar := len(j.changes) > 1 || j.size > partSize, &progress{}
+	several, bar := j.size > partSize, &progress{}
 	if several {
 		if err := j.task.Check(j.address, j.size); err != nil {
 			return err
@@ -132,14 +138,14 @@ func (j *job) writeParts(written *atomic.Uint64) error {
 	var found error // by --verify
 	for part, err := range j.parts {
 		done := written.Load()
-		if err != nil {
-			return &partError{fmt.Errorf("%w: %d of %s were written", err, done, counted(j.size, "byte")), done}
-		}
-		if several && j.interrupted.came() {
+		switch {
+		case err != nil:
+			return j.failure(j.address+done, done, machcompat.KERN_FAILURE, err)
+		case several && j.interrupted.came():
 			return j.failure(j.address+done, done, machcompat.KERN_ABORTED, errInterrupted)
 		}
 		if err := j.task.Write(j.address+done, part); err != nil {
-			return err
+			return ofWhole(err, j.address, j.size, done)
 		}
 		if j.verify && found == nil {
 			found = j.readBack(j.address+done, part)
@@ -149,14 +155,19 @@ func (j *job) writeParts(written *atomic.Uint64) error {
 	return found
 }
 
+// heldPart is how much of what is held in memory is written between two looks at
+// Ctrl-C and the clock: some ten or twenty milliseconds.
+const heldPart = 64 << 20
+
 // parts calls yield with each part of what is written to one place.
 func (j *job) parts(yield func(part []byte, err error) bool) {
 	if j.input != nil {
 		j.input.parts(yield)
 		return
 	}
-	for _, c := range j.changes {
-		if !yield(c.New, nil) {
+	for data := j.changes[0].New; ; {
+		part := data[:min(len(data), heldPart)]
+		if data = data[len(part):]; !yield(part, nil) || len(data) == 0 {
 			return
 		}
 	}

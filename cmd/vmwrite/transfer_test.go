@@ -62,7 +62,7 @@ func TestWriteOfSeveralParts(t *testing.T) {
 		"and read back":            func(o *writeOptions) { o.verify = true },
 		"looked at first":          func(o *writeOptions) { o.verbose = true },
 		"at once":                  func(o *writeOptions) { o.atomic, o.verify = true, true },
-		"if other bytes are there": func(o *writeOptions) { o.expects, o.verify = true, true },
+		"if other bytes are there": func(o *writeOptions) { o.expect, o.verify = "00", true },
 		"unprotected":              func(o *writeOptions) { o.unprotect = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +120,6 @@ func TestFileThatBecomesShorter(t *testing.T) {
 		arrived string
 		written uint64
 	}{
-		{"before its only part is read", partSize / 2, false, "0 of 524288 bytes were written", 0},
 		{"between two parts", 2 * partSize, false, "1048576 of 2097152 bytes were written", partSize},
 		{"while it is held", 2 * partSize, true, "has become shorter while it was read", 0},
 	} {
@@ -134,14 +133,15 @@ func TestFileThatBecomesShorter(t *testing.T) {
 			if exitStatus(err) != exitFile || !strings.Contains(err.Error(), "has become shorter") || !strings.Contains(err.Error(), c.arrived) {
 				t.Errorf("the error is %v; want status 74, that the file became shorter, and %q", err, c.arrived)
 			}
-			if got := *outcomeOf(err, "").Written; got != c.written {
-				t.Errorf("the object says that %d bytes were written; want %d", got, c.written)
+			if o := outcomeOf(err, ""); *o.Written != c.written || o.Name != "EX_IOERR" || o.KernReturn != nil {
+				t.Errorf("the object is %+v; want EX_IOERR with %d bytes written", o, c.written)
 			}
 		})
 	}
 }
 
-// What a signal ends before the first byte is written has the status of a signal.
+// What a signal ends before the first byte is written has the status of a signal,
+// also when it has ended the program in front of the pipe, and so the input.
 func TestInterruptWhileAnInputIsRead(t *testing.T) {
 	for name, read := range map[string]func(*job, *input) error{
 		"-f -": func(j *job, in *input) error {
@@ -153,21 +153,91 @@ func TestInterruptWhileAnInputIsRead(t *testing.T) {
 			return j.readBatch()
 		},
 	} {
+		for when, end := range map[string]error{"in it": nil, "as it ends": io.EOF} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				for range 10 { // Go chooses at random between two that are ready
+					j, target := newJob(t, 3)
+					if err := j.task.Write(j.address, []byte("old")); err != nil {
+						t.Fatal(err)
+					}
+					err := read(j, &input{&interrupted{j: j, end: end}, "standard input", 0})
+					if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
+						t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
+					}
+					if got := target.Bytes(j.address, 3); string(got) != "old" {
+						t.Errorf("%q is there; want old", got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// interrupted is an input in which a signal comes, and that then has no more or, with
+// an end, ends.
+type interrupted struct {
+	j   *job
+	end error
+}
+
+func (i *interrupted) Read(p []byte) (int, error) {
+	i.j.interrupted.signals <- os.Interrupt
+	<-i.j.interrupted.first
+	if i.end == nil {
+		<-i.j.interrupted.second // which never comes
+	}
+	return copy(p, "00"), i.end
+}
+
+// What is put back was not written.
+func TestAtomicWriteBeyondTheEndOfAFile(t *testing.T) {
+	const size = 2 * partSize
+	for name, set := range map[string]func(*job){
+		"--atomic": func(j *job) { j.atomic = true },
+		"--expect": func(j *job) { j.expect = "00" },
+	} {
 		t.Run(name, func(t *testing.T) {
-			j, target := newJob(t, 3)
-			if err := j.task.Write(j.address, []byte("old")); err != nil {
+			j, target := newJob(t, size)
+			page := machcompat.HostPageSize()
+			j.address = target.Address("file %s rw- %d %d shared", filepath.Join(t.TempDir(), "short"), size/page, size/2)
+			j.changes[0].Address = j.address
+			set(j)
+			task, err := machcompat.TaskForPID(target.PID, machcompat.Atomic())
+			if err != nil {
 				t.Fatal(err)
 			}
-			never, w := io.Pipe()
-			defer w.Close()
-			j.interrupted.came() // begins to watch
-			j.interrupted.signals <- os.Interrupt
-			err := read(j, &input{never, "standard input", 0})
-			if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
-				t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
+			defer task.Close()
+			j.task = task
+			before := target.Bytes(j.address, 1)
+			err = j.run(nil)
+			e, ok := errors.AsType[*machcompat.Error](err)
+			if !ok || e.Code != machcompat.KERN_MEMORY_ERROR || e.Written != 0 || e.Partial || e.Fault != j.address+size/2 {
+				t.Errorf("the error is %v; want KERN_MEMORY_ERROR at %#x with nothing written", err, j.address+size/2)
 			}
-			if got := target.Bytes(j.address, 3); string(got) != "old" {
-				t.Errorf("%q is there; want old", got)
+			if after := target.Bytes(j.address, 1); !bytes.Equal(before, after) {
+				t.Errorf("% x is there; it was % x", after, before)
+			}
+		})
+	}
+}
+
+// The undo of what was written is kept when only its protection can't be put back.
+func TestUndoOfWhatCannotBeProtectedAgain(t *testing.T) {
+	testtarget.Need(t, "root", "tracing") // to read the filter
+	for name, flags := range map[string][]string{"in one stop": nil, "without one": {"--stop", "never"}} {
+		t.Run(name, func(t *testing.T) {
+			target := testtarget.Start(t)
+			address := target.Address("layout r--:1")
+			target.Do("seccomp readonly mprotect")
+			undo := filepath.Join(t.TempDir(), "undo")
+			var out bytes.Buffer
+			line := append([]string{"write", "-p", fmt.Sprint(target.PID), hexAddress(address), "9090", "--unprotect", "--undo", undo, "--json"}, flags...)
+			status := run(line, streams{in: strings.NewReader(""), out: &out, err: io.Discard})
+			if status != int(machcompat.KERN_NOT_SUPPORTED) || !strings.Contains(out.String(), `"written":2,`) {
+				t.Errorf("status %d, %s; want %d, and that 2 bytes were written", status, &out, machcompat.KERN_NOT_SUPPORTED)
+			}
+			if text, err := os.ReadFile(undo); err != nil || !strings.Contains(string(text), " if 9090\n") {
+				t.Errorf("the undo is %q, %v", text, err)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"runtime"
@@ -45,10 +44,9 @@ func newVersionCmd(s streams) *cobra.Command {
 func printVersion(s streams, asJSON bool) error {
 	v := readVersion()
 	if asJSON {
-		return json.NewEncoder(s.out).Encode(v)
+		return s.printJSON(v)
 	}
-	_, err := fmt.Fprintf(s.out, "vmwrite %s%s %s %s\nmappings are read by %s\n", v.Version, v.commit(), v.Go, v.Platform, v.MapSource)
-	return err
+	return s.print(fmt.Appendf(nil, "vmwrite %s%s %s %s\nmappings are read by %s\n", v.Version, v.commit(), v.Go, v.Platform, v.MapSource))
 }
 
 // commit returns the commit in short, behind a space, or nothing if it is not known.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -20,7 +21,6 @@ type writeOptions struct {
 	undo       string
 	endian     string
 	expect     string
-	expects    bool // --expect was given
 	unprotect  bool
 	verify     bool
 	dryRun     bool
@@ -56,8 +56,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
   vmwrite write -p 4711 0x7f3a5c001000 -f level.bin --dry-run
   vmwrite write -p 4711 --batch patch.txt --undo undo.txt --unprotect`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.expects = cmd.Flags().Changed("expect")
+		RunE: func(_ *cobra.Command, args []string) error {
 			return runWrite(s, o, args)
 		},
 	}
@@ -88,11 +87,11 @@ type job struct {
 	caller
 	pid         int
 	interrupted *interruption
-	address     uint64
+	address     uint64              // the first, of a batch
 	size        uint64              // of all that is written
-	changes     []machcompat.Change // what is written, in order
-	input       *input              // a file that is read while it is written, instead of changes
-	lines       []int               // of a batch: the line of each change
+	changes     []machcompat.Change // one, or the lines of a batch
+	lines       []int               // the number of each
+	input       *input              // what is still to be read
 }
 
 // runWrite reads all that can be wrong in the command line and its files before
@@ -124,11 +123,11 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 		return err
 	}
 	defer undo.close()
-	if j.task, err = machcompat.TaskForPID(pid, options...); err != nil {
-		return err
+	if j.task, err = machcompat.TaskForPID(pid, options...); err == nil {
+		defer j.task.Close()
+		err = j.run(undo)
 	}
-	defer j.task.Close()
-	return j.run(undo)
+	return err
 }
 
 // confirmFlags refuses what contradicts itself.
@@ -136,7 +135,7 @@ func (o *writeOptions) confirmFlags(args []string) error {
 	switch {
 	case o.batch != "" && len(args) > 0:
 		return usagef("the lines of --batch say where and what to write, and so %q is one argument too many", args[0])
-	case o.batch != "" && (o.kind != "" || o.file != "" || o.expects):
+	case o.batch != "" && (o.kind != "" || o.file != "" || o.expect != ""):
 		return usagef("the lines of --batch say what to write: -t, -f and --expect do not go with it")
 	case o.batch != "" && o.unprotect && o.stop == "never":
 		return usagef("--batch with --unprotect needs the process stopped, and --stop never forbids it")
@@ -144,7 +143,7 @@ func (o *writeOptions) confirmFlags(args []string) error {
 		return usagef("--undo records values and batches; of a file (-f), vmwrite read --raw keeps what was there")
 	case o.undo != "" && o.dryRun:
 		return usagef("--undo has nothing to record of a --dry-run")
-	case o.expects && strings.TrimSpace(o.expect) == "":
+	case o.expect != "" && strings.TrimSpace(o.expect) == "":
 		return usagef("--expect is empty; leave it out to write whatever is there")
 	case o.batch == "" && len(args) == 0:
 		return usagef("where? give an ADDRESS such as 0x7f3a5c001000, then what to write (see vmwrite write --help)")
@@ -242,13 +241,16 @@ func (j *job) run(undo *undoFile) error {
 		}
 		return j.finish("would write", 0, nil)
 	}
-	if err := j.write(undo); err != nil {
+	err := j.write(undo)
+	undo.ended(err)
+	if err != nil {
 		return err
 	}
 	return j.finish("wrote", j.size, undo)
 }
 
-// hold reads an input that must be whole before its first byte is written.
+// hold reads an input into memory, unless it is a long file that may be read while it
+// is written.
 func (j *job) hold() error {
 	in := j.input
 	if in == nil {
@@ -258,58 +260,57 @@ func (j *job) hold() error {
 		j.size = in.size
 		return nil
 	}
-	limit, behind := in.size, error(nil)
+	limit, tooLong := in.size, error(nil)
 	if limit > 0 {
 		if err := j.checkRange(j.address, limit); err != nil {
 			return err
 		}
-	} else if limit, behind = j.room(); limit == 0 && !j.allowEmpty {
-		return behind
+	} else if limit, tooLong = j.room(); limit == 0 && !j.allowEmpty {
+		return tooLong
 	}
-	var blocks [][]byte
-	var size uint64
+	var data []byte
 	err := j.gather(in, func() (err error) {
-		blocks, size, err = in.hold(limit)
+		data, err = in.hold(limit)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if size > limit {
-		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, behind)
+	if uint64(len(data)) > limit {
+		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, tooLong)
 	}
-	j.input, j.size = nil, size
-	place := j.address
-	for i, block := range blocks {
-		if i > 0 {
-			j.changes = append(j.changes, machcompat.Change{Address: place, Unprotect: j.unprotect})
-		}
-		j.changes[i].New = block
-		place += uint64(len(block))
-	}
+	j.input, j.changes[0].New, j.size = nil, data, uint64(len(data))
 	return j.confirmSize(in.name + " is empty")
 }
 
-// gather has f read an input to its end, which a signal ends.
+// gather has f read an input to its end, which a signal ends. A signal for all of a
+// pipe also ends the program in front of it, and so the input: it counts first.
 func (j *job) gather(in *input, f func() error) error {
-	j.interrupted.came() // signals are watched from now on
+	j.interrupted.begin.Do(j.interrupted.watch)
 	err := j.make(j.interrupted, endsAtOnce, f)
+	if err == nil && in.size == 0 {
+		const onItsWay = 5 * time.Millisecond
+		select {
+		case <-j.interrupted.first:
+			err = errGivenUp
+		case <-time.After(onItsWay):
+		}
+	}
 	if errors.Is(err, errGivenUp) {
 		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
 	}
 	return err
 }
 
-// room returns how many bytes can be written at the address, and why no more.
+// room returns how many bytes can be written at the address, and the error for one
+// more.
 func (j *job) room() (uint64, error) {
 	size := max(-machcompat.HostPageSize(), j.address+1) - j.address // to the end of all addresses
 	err := j.checkRange(j.address, size)
 	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Fault >= j.address {
 		size = e.Fault - j.address
 		e.Size = size + 1
-		return size, e
-	}
-	if err != nil {
+	} else if err != nil {
 		size = 0
 	}
 	return size, err
@@ -317,7 +318,7 @@ func (j *job) room() (uint64, error) {
 
 // compares reports whether the places are compared with what they should hold, or
 // recorded, in the stop in which they are written.
-func (j *job) compares() bool { return j.expects || j.batch != "" || j.undo != "" }
+func (j *job) compares() bool { return j.expect != "" || j.batch != "" || j.undo != "" }
 
 // check says whether the write can be made.
 func (j *job) check() error {
@@ -348,7 +349,7 @@ func (j *job) finish(did string, written uint64, undo *undoFile) error {
 	if j.isBatch() {
 		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.pid)
 	}
-	if undo != nil {
+	if undo != nil && written > 0 {
 		message += "; to take it back: " + undo.command
 	}
 	return finish(j.streams, j.json, outcome{
@@ -365,31 +366,34 @@ func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, 
 	}
 }
 
-// isBatch reports whether the changes are the lines of a batch, and not parts of
-// what is written to one place.
 func (j *job) isBatch() bool { return j.batch != "" }
 
-// ofWhole makes the error of a part that of the whole write, and names the line of a
-// batch that the error is of.
-func (j *job) ofWhole(err error) error {
-	e, ok := errors.AsType[*machcompat.Error](err)
-	switch {
-	case !ok || e.Op != "vm_write":
-	case !j.isBatch():
-		err = ofWhole(err, j.address, j.size, e.Address-j.address)
-		e.Segment = 0
-	case e.Size > 0 && (e.Fault != 0 || e.Partial):
-		err = j.ofLine(e.Segment, err)
-	}
-	return err
-}
-
-// ofLine names the line of a batch that err is of.
+// ofLine names the line of a batch that an error is of, and tells how much of the
+// batch was written.
 func (j *job) ofLine(change int, err error) error {
 	if !j.isBatch() {
 		return err
 	}
+	switch e, ok := errors.AsType[*machcompat.Error](err); {
+	case !ok || !e.Partial:
+	case e.Op == "vm_protect": // which was to be put back
+		e.Written, e.Size = j.size, j.size
+	default:
+		for _, c := range j.changes[:e.Segment] {
+			e.Written += uint64(len(c.New))
+		}
+		e.Segment, e.Size = 0, j.size
+	}
 	return fmt.Errorf("%s:%d: %w", j.batch, j.lines[change], err)
+}
+
+// ofItsLine is ofLine for an error that says which change it is of.
+func (j *job) ofItsLine(err error) error {
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Code == machcompat.KERN_ABORTED {
+		return err
+	}
+	return j.ofLine(e.Segment, err)
 }
 
 // givenUpAt is the error for a write that goes on, of which at least done bytes
