@@ -27,7 +27,7 @@ func explanations() []explanation {
 		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps: the hint names the nearest; in each run of a program they are elsewhere (ASLR)"),
 		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write with --unprotect, which makes the pages writable for the moment of the write (of a private file mapping the process gets a copy, and the file stays as it is); for shared memory, and to read or copy, change the protection with vmwrite protect"),
 		mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
-		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes", "do what the hint says"),
+		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes, or none that it may read", "do what the hint says"),
 		mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),
 		mach(machcompat.KERN_MEMORY_FAILURE, "the page is on memory that the hardware reports as broken", "the process can't use it either"),
 		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page cannot be faulted in: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
