@@ -15,10 +15,9 @@ import (
 )
 
 func main() {
-	pid, address := 0, uint64(0)
-	if _, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &address); err != nil {
-		log.Fatal("usage: debugger PID DAMAGE: ", err)
-	}
+	pid, address, status := 0, uint64(0), unix.WaitStatus(0)
+	_, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &address) // as the game prints them
+	must(err)
 	task, err := machcompat.TaskForPID(pid)
 	must(err)
 	trap := map[string][]byte{"amd64": {0xcc}, "arm64": {0, 0, 0x20, 0xd4}}[runtime.GOARCH] // int3, brk #0
@@ -32,7 +31,6 @@ func main() {
 	runtime.LockOSThread()      // a tracer is one thread
 	must(unix.PtraceSeize(pid)) // of the game's first thread, which is its only one
 	must(unix.PtraceInterrupt(pid))
-	var status unix.WaitStatus
 	_, err = unix.Wait4(pid, &status, unix.WALL, nil)
 	must(err)
 	must(exchange(code, trap))

@@ -1,5 +1,4 @@
-// Command trainer holds the health of the player of examples/game at a value:
-// trainer PID WORLD HEALTH. Ctrl-C ends it, and leaves the game as it is.
+// Command trainer holds the health of the player of examples/game: trainer PID WORLD HEALTH.
 package main
 
 import (
@@ -24,8 +23,7 @@ func main() {
 		log.Fatal(err)
 	}
 	for range time.Tick(20 * time.Millisecond) {
-		// The player may move to another address, but not while the game is stopped. A
-		// value that stays where it is needs no stop: task.Write.
+		// The player moves, but not in a stop. What stays in its place needs none: task.Write.
 		err := task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
 			address, err := follow(s, world, 8, 16) // the world, the player in it, its health
 			if err != nil {
