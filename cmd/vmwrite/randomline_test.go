@@ -60,7 +60,7 @@ func newRandomLines(seed uint64, pid int, name string, address uint64, file stri
 			{"90"}, {"9090"}, {"0x90"}, {"1"}, {"16"}, {"4096"}, {"-1"}, {"r--"}, {"rw-"}, {"---"}, {"-w-"},
 			{"-t", "u8"}, {"-t", "f64"}, {"-t", "utf16"}, {"-t", "cstr"}, {"-t", "nonsense"},
 			{"-f", file}, {"-f", "/nonexistent"}, {"-f", "-"}, {"-f", "/"}, {"-f", "/dev/zero"}, {"--allow-empty"},
-			{"--batch", file}, {"--batch", "-"}, {"--batch", "/"}, {"--undo", "/nonexistent/undo"},
+			{"--batch", file}, {"--batch", "-"}, {"--batch", "/"}, {"--undo=/nonexistent/undo"},
 			{"--expect", "6f"}, {"--expect", "6e"}, {"--verify"}, {"--dry-run"}, {"--atomic"}, {"--unprotect"}, {"-v"}, {"--json"}, {"--json"}, {"--json=maybe"},
 			{"--endian", "big"}, {"-c", "3"}, {"--raw"}, {"--for", "1ms"}, {"-h"}, {"--help"}, {"--"}, {"-V"}, {"--prefix"}, {"-pid"},
 			{"--backend", "procmem"}, {"--backend", "process_vm"}, {"--backend", "x"}, {"--stop", "never"}, {"--stop", "always"},
