@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # vmwrite in an image of its own, with nothing else in it.
 #
 #   docker build -t vmwrite .                      from the sources (needs BuildKit,

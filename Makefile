@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Everything that is built goes to bin/, and a release to dist/.
 GO      ?= go
 OUT     ?= bin

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench measures vmwrite side by side with the bare system calls and with
 // other programs that write into a process, in one run, and writes RESULTS.md and
 // the plots. See README.md.

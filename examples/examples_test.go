@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package examples holds the tests of the programs below it: each runs against the
 // game, which says what has come of that.
 package examples

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TargetConditionals.h: which system this is compiled for.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the raw writers share. */
 #define _GNU_SOURCE
 #include <stddef.h>

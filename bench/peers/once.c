@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A whole program that does what "vmwrite write" does for 4 bytes: hold the
  * process, ask what is mapped, write, ask again whether it is still the same.
  *

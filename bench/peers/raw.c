@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bare system calls, in loops: what a write costs when nothing is checked,
  * and when only the checking calls are added. It takes commands on its input, a
  * line each, and answers with the nanoseconds that all CALLS took together.

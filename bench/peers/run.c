@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program again and again and prints the nanoseconds of each run on
  * average, and the most memory that one of them had resident, in bytes. It
  * is small because of that memory: the kernel counts, for a child of vfork, what

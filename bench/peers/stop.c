@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The least that a debugger must do around a write while all threads stand
  * still: seize, interrupt and await each, write, detach each. It looks at the
  * list of threads once, so unlike the library it can miss one that is born

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The process that is written into. It takes commands on its input, a line each,
  * and answers each with a line; it ends with its input, so it never outlives the
  * one who commands it.

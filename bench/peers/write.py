@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes through ctypes, by process_vm_writev without a check.
 
 usage: write.py PID ADDRESS VALUE          one write of a 32-bit value

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the Go and the C files of this library say to each other. */
 #ifndef MACHCOMPAT_BRIDGE_H
 #define MACHCOMPAT_BRIDGE_H

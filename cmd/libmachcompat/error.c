@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Errors as text. The texts stand in C, and pkg/machcompat has them once more, so
  * that the child of a fork can print what went wrong; a test compares the two.

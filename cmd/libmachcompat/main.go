@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Libmachcompat is Mach's C interface for Linux: pkg/machcompat behind the
 // declarations of include/mach, built by "make lib".
 //

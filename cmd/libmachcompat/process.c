@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * This process: its names, its page size, and whether it is the one that the
  * library was loaded into.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The calls of mach/mach_traps.h, mach/task.h and mach/mach_port.h. */
 #include <mach/mach.h>
 #include <stddef.h>

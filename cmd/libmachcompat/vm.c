@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The calls of mach/mach_vm.h and mach/vm_map.h but for regions. */
 #include <mach/mach.h>
 #include <mach/mach_vm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vm_region and vm_region_recurse: one region in the layout that the caller asks
  * for. Nothing is written before all is known to be well.

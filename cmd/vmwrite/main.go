@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build !share
 
 // Command vmwrite writes into the memory of a running process with the meaning

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build share
 
 // With the tag share this is the program that writes what is installed in share: the

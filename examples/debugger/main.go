@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command debugger stops examples/game at a breakpoint, once: debugger PID DAMAGE.
 package main
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A game to try the examples on. Ten times a second, and for each line that it reads,
  * the player is hurt; for each line it also says how the player is. Now and then the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A tool for macOS, unchanged: rename PID OLD NEW changes a name, wherever it stands. */
 #include <mach/mach.h>
 #include <mach/mach_vm.h>

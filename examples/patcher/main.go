@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command patcher makes the player of examples/game heal instead of being hurt, until
 // Enter: patcher PID DAMAGE HEALING.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command trainer holds the health of the player of examples/game: trainer PID WORLD HEALTH.
 package main
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/boolean.h: truth values. */
 #ifndef _MACH_BOOLEAN_H_
 #define _MACH_BOOLEAN_H_

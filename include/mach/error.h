@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/error.h: how an error number is built: system in 6 bits, subsystem in 12,
  * code in 14.

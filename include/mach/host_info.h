@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/host_info.h: types of what is to be known of the host. */
 #ifndef _MACH_HOST_INFO_H_
 #define _MACH_HOST_INFO_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/kern_return.h: what a call returns. <mach/vm_map.h> says of each call
  * when it returns which.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/mach.h: Mach's calls on the memory of tasks, for Linux.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/mach_host.h: calls on the host. */
 #ifndef _mach_host_user_
 #define _mach_host_user_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/mach_init.h: the names that a process starts with. */
 #ifndef _MACH_INIT_
 #define _MACH_INIT_ 1

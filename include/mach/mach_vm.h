@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/mach_vm.h: the memory of a task, with addresses of 64 bits. What each call
  * does, and its codes, stand with the call of the same name in <mach/vm_map.h>.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/machine.h: processors, those that this library runs on. */
 #ifndef _MACH_MACHINE_H_
 #define _MACH_MACHINE_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/memory_object_types.h: what lies behind a region. */
 #ifndef _MACH_MEMORY_OBJECT_TYPES_H_
 #define _MACH_MEMORY_OBJECT_TYPES_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/message.h: types and codes of messages. There are no messages here: the
  * calls reach their task by other means. What stands here is what other headers,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/policy.h: how threads are scheduled. */
 #ifndef _MACH_POLICY_H_
 #define _MACH_POLICY_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/std_types.h: the types that every interface uses. */
 #ifndef _MACH_STD_TYPES_H_
 #define _MACH_STD_TYPES_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/task.h: calls on a task as a whole. Their codes are those of vm_map.h, and
  * these besides.

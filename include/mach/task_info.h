@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/task_info.h: what task_info tells. */
 #ifndef _MACH_TASK_INFO_H_
 #define _MACH_TASK_INFO_H_

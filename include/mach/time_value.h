@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/time_value.h: seconds and microseconds. */
 #ifndef _MACH_TIME_VALUE_H_
 #define _MACH_TIME_VALUE_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/vm_behavior.h: how a region is expected to be used. */
 #ifndef _MACH_VM_BEHAVIOR_H_
 #define _MACH_VM_BEHAVIOR_H_

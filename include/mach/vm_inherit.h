@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/vm_inherit.h: what the child of a fork gets of a region. */
 #ifndef _MACH_VM_INHERIT_H_
 #define _MACH_VM_INHERIT_H_

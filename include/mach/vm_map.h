@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/vm_map.h: the memory of a task, with addresses of the width of this
  * program. <mach/mach_vm.h> has the same calls with 64 bits in every program.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/vm_page_size.h: the page, as the running kernel has it. */
 #ifndef _VM_PAGE_SIZE_
 #define _VM_PAGE_SIZE_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/vm_prot.h: what may be done with memory. */
 #ifndef _MACH_VM_PROT_H_
 #define _MACH_VM_PROT_H_

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/vm_region.h: what vm_region and vm_region_recurse tell.
  *

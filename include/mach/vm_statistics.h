@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/vm_statistics.h: flags of vm_allocate, and the tags that tell what a
  * region is for. The statistics themselves are not available here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach/vm_types.h: addresses, and the address spaces that they are of. */
 #ifndef _MACH_VM_TYPES_H_
 #define _MACH_VM_TYPES_H_

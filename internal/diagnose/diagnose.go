@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package diagnose says which rule of the kernel's refused a process to this
 // program. It looks at /proc after the fact and changes nothing, so it may be
 // wrong about a process that changes meanwhile.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inject makes system calls in a process that is stopped: in one of its
 // own threads, with an instruction that it has mapped, never one that we wrote.
 // The thread is then made what it was.

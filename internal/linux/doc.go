@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package linux holds the raw system calls and kernel structures that
 // golang.org/x/sys/unix lacks, each with the man page or the uapi header that
 // defines it.

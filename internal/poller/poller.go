@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package poller keeps the program alive where the limit of open files is reached.
 // The Go runtime sets its poller of files up at its first timer or os.Open, which
 // takes two files, and ends the program when it can't.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package procstatus reads what /proc says of a thread, and procfs does not
 // (proc_pid_status(5), proc_pid_stat(5)). Anything that procfs reads, outside of a
 // write and of a stop, does not belong here.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ptrace stops all threads of another process for a moment and lets
 // them go on as they were: ptrace(2) with PTRACE_SEIZE.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package testtarget starts and commands the program that tests write into, a real
 // process with real mappings, and knows what the machine has and how much is to be
 // tried on it. Only tests may import it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package machcompat is Mach's vm_write on Linux: it writes into another process
 // as if that process had written itself. Only where the target may write, all
 // of it or nothing, and with the exact kern_return_t when it can't.

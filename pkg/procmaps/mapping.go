@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package procmaps tells what is mapped where in a process, and with which
 // protection.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pwrite
 
 // SetMaxBytes makes so many bytes the most that one call moves, and returns what

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pwrite moves bytes into and out of another process, by
 // process_vm_writev(2) or through /proc/PID/mem (proc_pid_mem(5)).
 //

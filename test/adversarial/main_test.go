@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package adversarial attacks this module with hostile targets, hostile
 // sandboxes and its own death. README.md lists the attacks, what is promised
 // under each, and how that is checked.

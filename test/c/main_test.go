@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package c holds the tests of the C interface: programs in C, C++ and Python that
 // are compiled against include and the library of "make lib", and run against real
 // processes.

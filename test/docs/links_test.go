@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docs checks what the documents say of each other. That the command lines
 // in them are right is checked in cmd/vmwrite.
 package docs

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package install tests what "make build" makes, and that "make install" puts it where
 // it belongs without a Go toolchain, which root's PATH seldom has.
 package install

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package integration_test writes with the vmwrite program into processes in
 // real containers, as an operator does: from the same container, from a sidecar
 // and from the host's pid namespace, under the sandboxes that containers have.

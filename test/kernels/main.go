@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kernels runs the tests on other kernels and on arm64, in machines that QEMU
 // emulates: go run ./test/kernels [flags] [NAME...]. The names are those of matrix.txt;
 // without, all of its machines run. It works below bin/kernels, where it leaves the

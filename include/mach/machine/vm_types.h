@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/machine/vm_types.h: the integers that everything else is made of.
  *

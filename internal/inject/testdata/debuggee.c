@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a debugger debugs: "debuggee N" has N more threads, which wait in different
  * ways, and one of which computes. It says "ready", and answers each line: "break"
  * with "broke" behind a breakpoint, "signal" with "caught" when it has taken SIGUSR1,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A process that has its own system calls dispatched to itself, as Wine has those of
  * Windows programs: each would be a SIGSYS. It counts, and prints where.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A process that reads "NUMBER ADDRESS" and is killed from then on when it makes
  * that system call with the processor at that address behind it. It says "loaded" when
  * its libraries are, then "ready",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A 64-bit process whose first thread runs 32-bit code, as Wine has them. It prints
  * the address of a word that this thread counts up without an end. With "thread" it
  * has another thread, of 64 bits, and with "code" an instruction below 4 GiB that

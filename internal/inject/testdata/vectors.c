@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A process of one thread that makes no system call: it keeps values in its
  * vector registers, those of SVE too, and its flags and checks them. It prints "ready", works until
  * SIGTERM, and then prints "ok", or has ended with a message before.

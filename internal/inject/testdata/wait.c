@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A process that waits for a time in the named system call: it prints "ready", waits
  * for as many milliseconds as the second argument says, and prints how many it took,
  * what the call returned and how many signals it caught meanwhile.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Four relays of threads: each thread creates the next one and ends. Answers each
    line with how many it has created. */
 #include <pthread.h>

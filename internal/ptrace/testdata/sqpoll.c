@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Has the kernel make a thread of its own in this process, which polls for requests
    of io_uring, then says "ready" and reads lines until the end. */
 #include <linux/io_uring.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package seccomp puts this process under a seccomp filter, for tests.
 package seccomp
 

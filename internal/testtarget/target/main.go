@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Target is the program that tests write into. It reads commands, one a line,
 // and answers each with a line "ok ..." or "error ...". It is the other half of
 // package testtarget.

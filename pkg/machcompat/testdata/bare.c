@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target without an instruction that makes a 64-bit system call: it has no library,
  * unmaps the vdso, and makes its own calls as 32-bit programs do, which all its
  * addresses are low enough for. It prints "ready ADDRESS", of a page, and maps such an

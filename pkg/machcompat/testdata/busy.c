@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target that would notice if a stop, or a system call that it was made to
  * make, left a trace in it: threads that check their registers, their signals,
  * their signal mask and what their system calls return. It prints the address of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // A target that counts in memory as fast as it can, and notices what others write
 // there: "good" if that was made of the number that stood there, with the highest
 // bit set. It prints the counter's address; at the end of its input "GOOD BAD".

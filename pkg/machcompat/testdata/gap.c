@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target that measures how long it stands still: one thread looks at the clock
  * without pause and notes each gap of more than a few microseconds, while the
  * others sleep. It prints the address of a page; when its input ends it prints

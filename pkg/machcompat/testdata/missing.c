@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target with four pages of which the second and the third are missing until a
  * helper brings them (userfaultfd(2)), while one of its threads counts. The helper is
  * another process, which is not stopped with the target. It prints "ready ADDRESS" and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target that gives its pid to another address space, in which all is at the same
  * addresses. It says "ready PID" when three pages of one byte each are mapped where
  * PAGES is, the third of them read-only. Commands, one a line:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The floor that a checked write is measured against: process_vm_writev of 8
  * bytes, and of batches of segments, with no check at all. Prints nanoseconds
  * per call.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A reader of another process's memory that never comes to an end: the page that it
  * reads into is one of userfaultfd(2), and nobody brings it. It says "reading" when
  * the kernel waits for that page in the middle of the read, holding on to the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target that uses io_uring, so that threads which the kernel made belong to it and
  * never return to its code. It prints "ready ADDRESS", of a page, when they are there,
  * and then answers each line with how many rounds its own thread has made.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The first process of a pid namespace, which fills its table of pids.
  *
  *	crowd PIDS TARGET LETTER -- WRITER...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target with odd memory, of the kind that its argument names. It prints an
  * address, 0 when the kernel has no such memory. Commands: "look OFFSET" prints
  * the byte there as the target reads it; the others are beside their kind. It

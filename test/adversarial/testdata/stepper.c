@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program and holds it at one of its system calls.
  *
  *	stepper STEP PROGRAM...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target whose threads map, unmap, protect, move and drop a range of pages
  * without pause, and that knows of each page whether it may be written.
  *

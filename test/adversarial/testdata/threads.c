@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target of many threads.
  *
  *	threads wait COUNT    threads in system calls that wait, which check what those return

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A target that runs itself anew when it is told to.
  *
  *	victim LETTER [fixed]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls the library from Python: call_from_python.py LIBRARY PID ADDRESS."""
 import ctypes
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the programs of this test share: checks, and the target's memory as seen
  * through /proc/PID/mem, which has nothing to do with the library.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* host_page_size, mach_host_self, and the variables of the page. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach_error_string, mach_error_type and mach_error. */
 #include "../check.h"
 

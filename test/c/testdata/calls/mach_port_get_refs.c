@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach_port_get_refs. */
 #include "../check.h"
 

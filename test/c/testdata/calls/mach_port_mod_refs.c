@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach_port_mod_refs. */
 #include "../check.h"
 

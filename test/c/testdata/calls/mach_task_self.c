@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* mach_task_self and current_task: every call on this very process. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* task_info with each flavor. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* task_suspend and task_resume, on a child that counts. Another child is a clock. */
 #include "../check.h"
 

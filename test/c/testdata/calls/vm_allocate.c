@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_allocate and mach_vm_allocate. */
 #include "../check.h"
 

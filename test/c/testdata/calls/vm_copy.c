@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_copy and mach_vm_copy. */
 #include "../check.h"
 

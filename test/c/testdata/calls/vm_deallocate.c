@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_deallocate and mach_vm_deallocate. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_protect and mach_vm_protect. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_read and mach_vm_read. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_read_overwrite and mach_vm_read_overwrite. */
 #include "../check.h"
 

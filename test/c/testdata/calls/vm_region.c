@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_region, vm_region_64 and mach_vm_region, with each flavor. */
 #include "../check.h"
 

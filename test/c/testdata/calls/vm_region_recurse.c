@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_region_recurse, vm_region_recurse_64 and mach_vm_region_recurse. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vm_write and mach_vm_write. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes the calls that it reads: "CALL b OFFSET SIZE" for an address beside its
  * base, "CALL a ADDRESS SIZE" for any. It answers each with its code.

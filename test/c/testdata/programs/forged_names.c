@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names that name nothing, or nothing any more: forged, stale, of a process that
  * has ended or runs another program. Each is an error, and never more than that.

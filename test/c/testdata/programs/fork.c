@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The child of a fork: every call says at once that it can't be made there, also
  * when other threads are in the library at the moment of the fork; exec works.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sizes, places and values that a program compiled for macOS has. Where the width
  * of a pointer has a say, they are those of 64 bits.

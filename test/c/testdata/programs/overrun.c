@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Says that there is more room than there is: the address sanitizer must notice. */
 #include "../check.h"
 

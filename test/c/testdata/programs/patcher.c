@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A patcher, as one writes it for macOS: patcher PID FUNCTION. The function returns 1 then. */
 #include <mach/mach.h>
 #include <mach/vm_map.h>

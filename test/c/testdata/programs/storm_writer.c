@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Four writers in C into the range of test/adversarial/testdata/storm.c, whose
  * threads map, unmap, protect, move and drop its pages meanwhile.

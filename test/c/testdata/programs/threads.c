@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 16 threads that make all sorts of calls at once, on one target: threads PID BASE ROUNDS. */
 #include "../check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A trainer, as one writes it for macOS: trainer PID OLD NEW. */
 #include <mach/mach.h>
 #include <mach/mach_vm.h>

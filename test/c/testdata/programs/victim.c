@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the trainer and the patcher change: a game with a number, and with a
  * function that decides. It prints both for each line that it reads, after the
