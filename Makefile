@@ -140,8 +140,14 @@ test: command ## build, and run every test once
 .PHONY: check
 check: test lint check-man test-race test-full cross test-386 test-bench check-kernels ## all that CI checks
 
+# What says whose it is in its first lines; the rest are documents, data and lists.
+SOURCES := '*.go' '*.c' '*.h' '*.map' '*.py' '*.yml' '*.yaml' '*.pc.in' '*Dockerfile' Makefile \
+	.ci/run man test/run test/lacks test/kernels/init
+
 .PHONY: lint
-lint: ## check the format, go vet, staticcheck
+lint: ## check the format, the licence lines, go vet, staticcheck
+	@bare=$$(git grep -L 'SPDX-License-Identifier: Apache-2.0' -- $(SOURCES) 2>/dev/null); \
+	if [ -n "$$bare" ]; then echo "no SPDX-License-Identifier: $$bare"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -s: $$unformatted"; exit 1; fi
 	$(GO) vet ./... && $(GO) vet -tags share ./cmd/vmwrite
