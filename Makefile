@@ -118,7 +118,7 @@ dist: share ## build the release: dist/
 	@for arch in amd64 arm64; do \
 		name=vmwrite-$(VERSION)-linux-$$arch; folder=$(OUT)/dist/$$name; \
 		GOARCH=$$arch $(BUILD) -o $$folder/vmwrite ./cmd/vmwrite && \
-		cp -r $(OUT)/share LICENSE README.md CHANGELOG.md $$folder && chmod -R a=rX,u+w $$folder && \
+		cp -r $(OUT)/share LICENSE README.md CHANGELOG.md SECURITY.md docs $$folder && chmod -R a=rX,u+w $$folder && \
 		tar -C $(OUT)/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$$SOURCE_DATE_EPOCH -c $$name | gzip -9n > dist/$$name.tar.gz && \
 		$(TOOL) cyclonedx-gomod bin -json -std -noserial -notimestamp -version v$(VERSION) -output dist/$$name.cdx.json $$folder/vmwrite && \
 		for format in deb rpm; do \
@@ -149,7 +149,7 @@ lint: ## check the format, the licence lines, go vet, staticcheck
 	@bare=$$(git grep -L 'SPDX-License-Identifier: Apache-2.0' -- $(SOURCES) 2>/dev/null); \
 	if [ -n "$$bare" ]; then echo "no SPDX-License-Identifier: $$bare"; exit 1; fi
 	@unformatted=$$(gofmt -s -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
-	if [ -n "$$unformatted" ]; then echo "gofmt -s: $$unformatted"; exit 1; fi
+	if [ $$? != 0 ] || [ -n "$$unformatted" ]; then echo "gofmt -s: $$unformatted"; exit 1; fi
 	$(GO) vet ./... && $(GO) vet -tags share ./cmd/vmwrite
 	$(GO) tool staticcheck ./... && $(GO) tool staticcheck -tags share ./cmd/vmwrite
 
@@ -212,7 +212,7 @@ test-bench: ## check that the measurements run, with tiny sizes
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for FUZZTIME each
-	@for package in $$($(GO) list ./...); do \
+	@packages=$$($(GO) list ./...) && for package in $$packages; do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -132,7 +133,7 @@ func (d *demo) refuse(places demoPlaces) error {
 	if !bytes.Equal(before, after) {
 		return &bugError{fmt.Errorf("a write that failed changed % x to % x", before, after)}
 	}
-	fmt.Fprintln(d.out, "   The 8 bytes before the gap are untouched.")
+	fmt.Fprintln(d.out, "The 8 bytes before the gap are untouched.")
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (d *demo) show(address uint64) ([]byte, error) {
 	if n == 0 {
 		return nil, err
 	}
-	fmt.Fprintf(d.out, "   %s", hexdump(address, data[:n]))
+	fmt.Fprintf(d.out, "%s", hexdump(address, data[:n]))
 	return data[:n], nil
 }
 
@@ -153,6 +154,6 @@ func (d *demo) expect(address uint64, data []byte, code machcompat.KernReturn) e
 	if got := machcompat.CodeOf(err); got != code {
 		return &bugError{fmt.Errorf("the write gave %s and not %s", got.String(), code.String())}
 	}
-	fmt.Fprintf(d.out, "   %v\n", err)
+	fmt.Fprintf(d.out, "%s\n", strings.Replace(err.Error(), ": ", ":\n  ", 1)) // 80 columns
 	return nil
 }

@@ -29,16 +29,16 @@ func explanations() []explanation {
 		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps: the hint names the nearest; in each run of a program they are elsewhere (ASLR)"),
 		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write with --unprotect, which makes the pages writable for the moment of the write (of a private file mapping the process gets a copy, and the file stays as it is); for shared memory, and to read or copy, change the protection with vmwrite protect"),
 		mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
-		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes, or none that it may read", "do what the hint says"),
+		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes, or none that it may read", "do what the hint says; vmwrite ps shows which rule forbids what"),
 		mach(machcompat.KERN_RESOURCE_SHORTAGE, "there is no memory for a page of the process", "free memory, or raise the limit of its cgroup"),
 		mach(machcompat.KERN_MEMORY_FAILURE, "the page is on memory that the hardware reports as broken", "the process can't use it either"),
 		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page cannot be faulted in: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
-		mach(machcompat.KERN_ABORTED, "Ctrl-C; the message says how much was written, or that it is not known", "write again, or restore what was there"),
+		mach(machcompat.KERN_ABORTED, "Ctrl-C, SIGTERM or SIGHUP; the message says how much was written, or that it is not known", "write again, or restore what was there"),
 		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows no backend", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
-		{exitUsage, "EX_USAGE", "usage", "the command line is wrong; nothing was done", "see vmwrite COMMAND --help"},
-		{exitMismatch, "EX_DATAERR", "data", "other bytes are there than --expect says; nothing was written", "look at what is there with vmwrite read"},
-		{exitBug, "EX_SOFTWARE", "software", "a fault of vmwrite", "report it"},
-		{exitFile, "EX_IOERR", "input or output", "a file of yours, or the output, can't be read or written", "see the message"},
+		{exitUsage, "EX_USAGE", "usage error", "the command line is wrong, or there is nothing to write; nothing was done", "see vmwrite COMMAND --help"},
+		{exitMismatch, "EX_DATAERR", "data error", "other bytes are there than --expect, or an if of --batch, says; nothing was written", "look at what is there with vmwrite read"},
+		{exitBug, "EX_SOFTWARE", "internal error", "a fault of vmwrite", "report it"},
+		{exitFile, "EX_IOERR", "input/output error", "a file of yours, or the output, can't be read or written", "see the message"},
 	}
 }
 

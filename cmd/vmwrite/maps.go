@@ -25,7 +25,8 @@ func newMapsCmd(s streams) *cobra.Command {
 		Short: "List what is mapped where in a process, and with which protection",
 		Long: `List what is mapped where in a process, and with which protection. SIZE is as
 the other commands take it.`,
-		Args: takesNone,
+		Example: "  vmwrite maps -n game\n  vmwrite maps -p 4711 | grep rw-",
+		Args:    takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			return runMaps(s, o)
 		},

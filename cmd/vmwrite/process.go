@@ -26,8 +26,16 @@ type process struct {
 	memory  uint64 // that is resident, in bytes
 }
 
-func (p process) String() string {
-	return fmt.Sprintf("%d %s", p.pid, procmaps.Printable(p.command))
+func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, shortCommand(p.command)) }
+
+// shortCommand is the beginning of a command line, which may be of any length.
+func shortCommand(command string) string {
+	const enough = 60
+	short := strings.ToValidUTF8(command[:min(len(command), enough)], "")
+	if len(command) > enough {
+		short += "..."
+	}
+	return procmaps.Printable(short)
 }
 
 // isOurs reports whether the process is one that this user would mean.
@@ -130,6 +138,9 @@ type noProcessError struct {
 func (e *noProcessError) Error() string { return e.message }
 func (e *noProcessError) Unwrap() error { return e.mach }
 
+// listed is what noProcess says of a process that vmwrite ps was to list.
+const listed = "has a name that contains"
+
 // noProcess is that no process is as called by a name, and offers the nearest.
 func noProcess(as, name string, list []process, orPrefix bool) error {
 	var names []string
@@ -137,6 +148,11 @@ func noProcess(as, name string, list []process, orPrefix bool) error {
 		if p.isOurs() {
 			names = append(names, p.name)
 		}
+	}
+	if len(list) == 0 {
+		own := ownProcess(os.Getpid())
+		own.Err = errors.New("no process but vmwrite itself is seen here")
+		return own
 	}
 	e := &noProcessError{
 		message: fmt.Sprintf("no process %s %q", as, name) + didYouMean(name[strings.LastIndexByte(name, '/')+1:], names, ""),
@@ -148,6 +164,8 @@ func noProcess(as, name string, list []process, orPrefix bool) error {
 		e.mach.Hint = "-p " + name + " names a process by its pid"
 	case len(begin) == 1 && !orPrefix:
 		e.mach.Hint = "with --prefix the beginning of a name is enough"
+	case as == listed:
+		e.mach.Hint = ""
 	}
 	return e
 }

@@ -27,6 +27,17 @@ func isTerminal(file *os.File) bool {
 	return err == nil
 }
 
+// columns returns how wide the terminal is to which results go; 0 if they go
+// elsewhere.
+func (s streams) columns() int {
+	if file, ok := s.out.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ); err == nil {
+			return int(size.Col)
+		}
+	}
+	return 0
+}
+
 func newProgress(w io.Writer, total uint64) *progress {
 	p := &progress{total: total, start: time.Now()}
 	if file, ok := w.(*os.File); ok && isTerminal(file) {

@@ -27,7 +27,12 @@ the change: it is stopped for a moment, and goes on as it was.
 To write to protected memory, vmwrite write --unprotect does all at once.`,
 		Example: `  vmwrite protect -p 4711 0x7f3a5c001000 4096 rw-
   vmwrite protect -n game 0x7f3a5c001000 1 r-x`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) != 2 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return []string{"rw-", "r--", "r-x", "rwx", "---"}, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			return runProtect(s, o, args)
 		},

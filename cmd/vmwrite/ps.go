@@ -65,7 +65,7 @@ func runPS(s streams, name string, asJSON bool) error {
 	}
 	list := matching(all, func(p process) bool { return strings.Contains(strings.ToLower(p.name), strings.ToLower(name)) })
 	if len(list) == 0 {
-		return noProcess("has a name that contains", name, all, true)
+		return noProcess(listed, name, all, true)
 	}
 	users := map[uint64]string{}
 	rows := []access{}
@@ -83,7 +83,7 @@ func runPS(s streams, name string, asJSON bool) error {
 	if asJSON {
 		return s.printJSON(map[string]any{"processes": rows})
 	}
-	return s.print(processTable(rows))
+	return s.print(processTable(rows, s.columns()))
 }
 
 // try opens the process, which changes nothing there. It returns false when there
@@ -139,7 +139,8 @@ func ruleName(r diagnose.Reason) string {
 	return "refused"
 }
 
-func processTable(rows []access) []byte {
+// processTable shows no more of a command line than there are columns.
+func processTable(rows []access, columns int) []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PID\tUSER\tMEMORY\tNAME\tACCESS\tCOMMAND")
@@ -155,7 +156,15 @@ func processTable(rows []access) []byte {
 			orDash(procmaps.Printable(row.Name)), access, orDash(procmaps.Printable(row.Command)))
 	}
 	w.Flush()
-	return b.Bytes()
+	if columns == 0 {
+		return b.Bytes()
+	}
+	var cut strings.Builder
+	for line := range strings.Lines(b.String()) {
+		shown := []rune(strings.TrimSuffix(line, "\n"))
+		cut.WriteString(string(shown[:min(len(shown), columns)]) + "\n")
+	}
+	return []byte(cut.String())
 }
 
 // userName returns the name of a user, or the number of one that has none.

@@ -104,7 +104,7 @@ func (o *readOptions) size(args []string) (uint64, error) {
 		return 0, usagef("%q is one argument too many", args[1])
 	}
 	if slices.Contains(valueTypes, args[0]) {
-		return 0, usagef("a type stands behind -t: -t %s", args[0])
+		return 0, usagef("give the type with -t: -t %s", args[0])
 	}
 	return parseSize(args[0])
 }
@@ -234,7 +234,7 @@ func hexdump(address uint64, data []byte) []byte {
 	var b bytes.Buffer
 	for len(data) > 0 {
 		line := data[:min(16, len(data))]
-		fmt.Fprintf(&b, "%012x  %-23s  %-23s  |%s|\n", address, hexBytes(line[:min(8, len(line))]), hexBytes(line[min(8, len(line)):]), asciiText(line))
+		fmt.Fprintf(&b, "%012x  %-23s %-23s |%s|\n", address, hexBytes(line[:min(8, len(line))]), hexBytes(line[min(8, len(line)):]), asciiText(line))
 		address += uint64(len(line))
 		data = data[len(line):]
 	}

@@ -81,11 +81,11 @@ func remedy(r diagnose.Reason) string {
 func addCapability(r diagnose.Reason) string {
 	switch {
 	case !r.CapabilityInBoundingSet:
-		return "this container lacks CAP_SYS_PTRACE: start it with docker run --user 0 --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=sysadmin or securityContext.capabilities.add: [SYS_PTRACE]"
+		return "this container lacks CAP_SYS_PTRACE: start it with docker run --user 0 --cap-add=SYS_PTRACE, or in Kubernetes with kubectl debug --profile=general or securityContext.capabilities.add: [SYS_PTRACE]"
 	case r.Root:
 		return "you are root without CAP_SYS_PTRACE: keep that capability"
 	}
-	return "run it as root (sudo, or docker run --user 0), or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\""
+	return "run it as root (sudo, or docker run --user 0), or grant it once: sudo setcap cap_sys_ptrace+ep \"$(command -v vmwrite)\" (then whoever may run it can change every process)"
 }
 
 // showFilter is what to do where the kernel does not show a seccomp filter.
@@ -104,7 +104,7 @@ func showFilter(r diagnose.Reason) string {
 
 // ownProcess is the error for a pid that is that of vmwrite itself, as pid 1 is in a
 // container of its own.
-func ownProcess(pid int) error {
+func ownProcess(pid int) *machcompat.Error {
 	return &machcompat.Error{
 		Op: "task_for_pid", PID: pid, Code: machcompat.KERN_FAILURE, Err: errors.New("that is vmwrite itself"),
 		Hint: remedy(diagnose.Reason{Rule: diagnose.OwnProcess, PID: pid}),
@@ -155,7 +155,7 @@ func protectRefusedHint(e *machcompat.Error) string {
 
 // sharedFileHint says what a write to a shared mapping of a file would do.
 func sharedFileHint(m *procmaps.Mapping) string {
-	return "writing there would change " + procmaps.Printable(m.Path) + " itself, for every process and for good; to have that, write to the file, or change the protection with vmwrite protect and then write"
+	return "writing there would change " + procmaps.Printable(m.Path) + " itself, for every process and for good; to have that, write to the file, or if the process has opened it for writing, change the protection with vmwrite protect and then write"
 }
 
 // gapHint says what is mapped nearest to an address where nothing is.
@@ -166,6 +166,10 @@ func gapHint(e *machcompat.Error) string {
 	}
 	// An offset in a file is below 4 GiB, and mappings that start by chance are not.
 	const near, offsets = 1 << 20, 1 << 32
+	list := fmt.Sprintf("vmwrite maps -p %d", e.PID)
+	if below == nil && e.Fault < offsets {
+		return "that is below all that the process has mapped; if it is an offset in a program or library, add where that begins, which " + list + " shows"
+	}
 	var parts []string
 	if e.Fault > e.Address {
 		parts = append(parts, fmt.Sprintf("only the first %d of %d bytes are mapped", e.Fault-e.Address, e.Size))
@@ -180,11 +184,7 @@ func gapHint(e *machcompat.Error) string {
 	if above != nil && above.Start-e.Fault < near {
 		parts = append(parts, fmt.Sprintf("the mapping above begins %#x bytes behind it: %s", above.Start-e.Fault, shortMapping(above)))
 	}
-	switch list := fmt.Sprintf("vmwrite maps -p %d", e.PID); {
-	case len(parts) > 0:
-	case below == nil && e.Fault < offsets:
-		parts = append(parts, "that is below all that the process has mapped; if it is an offset in a program or library, add where that begins, which "+list+" shows")
-	default:
+	if len(parts) == 0 {
 		parts = append(parts, "nothing is mapped within 1 MiB of it; addresses are others in each run of a program (ASLR), and "+list+" shows those of this one")
 	}
 	return strings.Join(parts, "; ")

@@ -44,6 +44,9 @@ func run(args []string, s streams) (status int) {
 		}
 	}()
 	root := newRootCmd(s)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		plainUsages(root)
+	}
 	err := checkDashes(root, args)
 	if err == nil {
 		root.SetArgs(numbersLast(root, args))
@@ -107,6 +110,14 @@ kern_return_t as the exit status when it can't.`,
 	root.SetHelpCommand(newHelpCmd())
 	root.InitDefaultHelpCmd()
 	return root
+}
+
+// plainUsages takes the quotes off the name of a flag's value, which a shell would
+// show with the completions.
+func plainUsages(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) { _, flag.Usage = pflag.UnquoteUsage(flag) })
+	}
 }
 
 // confirmValues refuses an empty value, which mostly is a variable that is not set.

@@ -306,8 +306,8 @@ func TestProgressLine(t *testing.T) {
 
 func TestHexdump(t *testing.T) {
 	got := string(hexdump(0x7f00, []byte("0123456789abcdefXY\x00\x7f")))
-	want := "000000007f00  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|\n" +
-		"000000007f10  58 59 00 7f                                       |XY..|\n"
+	want := "000000007f00  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66 |0123456789abcdef|\n" +
+		"000000007f10  58 59 00 7f                                     |XY..|\n"
 	if got != want {
 		t.Errorf("the dump is\n%swant\n%s", got, want)
 	}

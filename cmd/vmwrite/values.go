@@ -212,9 +212,9 @@ func parseHex(values []string) ([]byte, error) {
 			b, err := hex.DecodeString(digits)
 			switch {
 			case err == hex.ErrLength && isHex(digits):
-				return nil, usagef("%q has an odd number of hex digits; each byte needs two", word)
+				return nil, usagef("%q has an odd number of hex digits, and each byte needs two; for a number name its type, as -t i32 %s", word, word)
 			case err != nil || digits == "":
-				return nil, usagef("%q is no bytes in hex, such as 90, 9090 or 0x90; for a number or a text name its type with -t", word)
+				return nil, usagef("%q is not bytes in hex, such as 90, 9090 or 0x90; for a number or a text name its type with -t", word)
 			}
 			data = append(data, b...)
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -48,7 +49,8 @@ func printVersion(s streams, asJSON bool) error {
 	if asJSON {
 		return s.printJSON(v)
 	}
-	return s.print(fmt.Appendf(nil, "vmwrite %s%s %s %s\nmappings are read by %s\n", v.Version, v.commit(), v.Go, v.Platform, v.MapSource))
+	source := map[string]string{"ioctl": "PROCMAP_QUERY", "text": "the text of /proc/PID/maps"}[v.MapSource]
+	return s.print(fmt.Appendf(nil, "vmwrite %s%s %s %s\nmappings are read by %s\n", v.Version, v.commit(), v.Go, v.Platform, cmp.Or(source, v.MapSource)))
 }
 
 // commit returns the commit in short, behind a space, or nothing if it is not known.

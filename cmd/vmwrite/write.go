@@ -162,7 +162,7 @@ func (j *job) readArguments(args []string) (err error) {
 	}
 	expect, err := parseHex([]string{j.expect})
 	if err != nil {
-		return fmt.Errorf("--expect: %w", err)
+		return usagef("--expect %q: want bytes in hex, as vmwrite read shows them", j.expect)
 	}
 	j.changes = []machcompat.Change{{Address: j.address, Old: expect, Unprotect: j.unprotect}}
 	if j.file != "" {
@@ -174,7 +174,7 @@ func (j *job) readArguments(args []string) (err error) {
 		return err
 	}
 	j.changes[0].New, j.size = data, uint64(len(data))
-	return j.confirmSize("the values are no bytes")
+	return j.confirmSize("the value is empty")
 }
 
 // confirmSize refuses to write nothing, which mostly is an accident: a variable that
@@ -312,6 +312,9 @@ func (j *job) room() (uint64, error) {
 	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Fault >= j.address {
 		size = e.Fault - j.address
 		e.Size = size + 1
+		if size > 0 && e.Code == machcompat.KERN_PROTECTION_FAILURE { // what lies behind is not meant
+			e.Hint = "write fewer bytes, or look whether the address is right: what can be written ends there"
+		}
 	} else if err != nil {
 		size = 0
 	}
@@ -362,8 +365,12 @@ func (j *job) finish(did string, written uint64, undo *undoFile) error {
 
 // failure is an error of this command in the form of the library's.
 func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, err error) *machcompat.Error {
+	op := "vm_write"
+	if j.task == nil { // the process was not opened yet
+		op = "task_for_pid"
+	}
 	return &machcompat.Error{
-		Op: "vm_write", PID: j.pid, Address: j.address, Size: j.size, Written: written,
+		Op: op, PID: j.pid, Address: j.address, Size: j.size, Written: written,
 		Partial: written > 0, Code: code, Fault: fault, Err: err,
 	}
 }

@@ -19,7 +19,7 @@ import (
 func main() {
 	pid, damage, healing := 0, uint64(0), uint64(0)
 	if _, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &damage, &healing); err != nil {
-		log.Fatal("usage: patcher PID DAMAGE HEALING: ", err)
+		log.Fatal("usage: patcher PID DAMAGE HEALING")
 	}
 	one, zero := []byte{0xb8, 1, 0, 0, 0}, []byte{0xb8, 0, 0, 0, 0} // mov $1, %eax
 	if runtime.GOARCH == "arm64" {

@@ -18,7 +18,7 @@ import (
 func main() {
 	pid, world, health := 0, uint64(0), int32(0)
 	if _, err := fmt.Sscan(strings.Join(os.Args[1:], " "), &pid, &world, &health); err != nil {
-		log.Fatal("usage: trainer PID WORLD HEALTH: ", err)
+		log.Fatal("usage: trainer PID WORLD HEALTH")
 	}
 	task, err := machcompat.TaskForPID(pid)
 	if err != nil {

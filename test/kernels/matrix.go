@@ -71,7 +71,7 @@ type packageSet struct{ packages, skipped []string }
 // Only "all" has the slow tests: they are about an architecture more than about a kernel.
 var (
 	withoutSlow = slices.Concat(notThere, slow)
-	withoutLong = slices.Concat([]string{"TestRandomCommandLines", "TestCommandLinesOfTheDocuments"}, slow, long)
+	withoutLong = slices.Concat(withoutSlow, long)
 	packageSets = map[string]packageSet{
 		"all":    {allPackages, notThere},
 		"most":   {allPackages, withoutSlow},
