@@ -125,11 +125,11 @@ func runWrite(s streams, o *writeOptions, args []string) error {
 		return err
 	}
 	defer undo.close()
-	if j.task, err = machcompat.TaskForPID(pid, options...); err == nil {
-		defer j.task.Close()
-		err = j.run(undo)
+	if j.task, err = machcompat.TaskForPID(pid, options...); err != nil {
+		return err
 	}
-	return err
+	defer j.task.Close()
+	return j.run(undo)
 }
 
 // confirmFlags refuses what contradicts itself.
