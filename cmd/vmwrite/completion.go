@@ -92,12 +92,12 @@ func complete(prefix string, word func(process) string) ([]string, cobra.ShellCo
 		if !p.isOurs() || !strings.HasPrefix(w, prefix) || !isPlain(w) {
 			continue
 		}
-		if described[w] == "" {
-			words = append(words, w)
-			described[w] = procmaps.Printable(p.command)
-		} else {
+		if _, again := described[w]; again {
 			described[w] = "several processes"
+			continue
 		}
+		words = append(words, w)
+		described[w] = procmaps.Printable(p.command)
 	}
 	for i, w := range words {
 		words[i] = cobra.CompletionWithDesc(w, described[w])
