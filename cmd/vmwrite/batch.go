@@ -158,6 +158,34 @@ func splitLine(line string) (words []string, err error) {
 	}
 }
 
+// ofLine names the line of a batch that an error is of, and tells how much of the
+// batch was written.
+func (j *job) ofLine(change int, err error) error {
+	if !j.isBatch() {
+		return err
+	}
+	switch e, ok := errors.AsType[*machcompat.Error](err); {
+	case !ok || !e.Partial:
+	case e.Op == "vm_protect": // which was to be put back
+		e.Written, e.Size = j.size, j.size
+	default:
+		for _, c := range j.changes[:e.Segment] {
+			e.Written += uint64(len(c.New))
+		}
+		e.Segment, e.Size = 0, j.size
+	}
+	return fmt.Errorf("%s:%d: %w", j.batch, j.lines[change], err)
+}
+
+// ofItsLine is ofLine for an error that says which change it is of.
+func (j *job) ofItsLine(err error) error {
+	e, ok := errors.AsType[*machcompat.Error](err)
+	if !ok || e.Code == machcompat.KERN_ABORTED {
+		return err
+	}
+	return j.ofLine(e.Segment, err)
+}
+
 // undoFile is the file of --undo. It is nil without one.
 type undoFile struct {
 	*os.File

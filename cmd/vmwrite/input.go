@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
@@ -136,4 +138,74 @@ func (in *input) parts(yield func(part []byte, err error) bool) {
 		}
 		free <- p.data[:cap(p.data)]
 	}
+}
+
+// hold reads an input into memory, unless it is a long file that may be read while it
+// is written.
+func (j *job) hold() error {
+	in := j.input
+	if in == nil {
+		return nil
+	}
+	if in.size > 0 && !j.atomic && !j.compares() {
+		j.size = in.size
+		return nil
+	}
+	limit, tooLong := in.size, error(nil)
+	if limit > 0 {
+		if err := j.checkRange(j.address, limit); err != nil {
+			return err
+		}
+	} else if limit, tooLong = j.room(); limit == 0 && !j.allowEmpty {
+		return tooLong
+	}
+	var data []byte
+	err := j.gather(in, func() (err error) {
+		data, err = in.hold(limit)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if uint64(len(data)) > limit {
+		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, tooLong)
+	}
+	j.input, j.changes[0].New, j.size = nil, data, uint64(len(data))
+	return j.confirmSize(in.name + " is empty")
+}
+
+// gather has f read an input to its end, which a signal ends. A signal for all of a
+// pipe also ends the program in front of it, and so the input: it counts first.
+func (j *job) gather(in *input, f func() error) error {
+	j.interrupted.begin.Do(j.interrupted.watch)
+	err := j.make(j.interrupted, endsAtOnce, f)
+	if err == nil && in.size == 0 {
+		const onItsWay = 5 * time.Millisecond
+		select {
+		case <-j.interrupted.first:
+			err = errGivenUp
+		case <-time.After(onItsWay):
+		}
+	}
+	if errors.Is(err, errGivenUp) {
+		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
+	}
+	return err
+}
+
+// room returns how many bytes can be written at the address, and the error for one
+// more.
+func (j *job) room() (uint64, error) {
+	size := max(-machcompat.HostPageSize(), j.address+1) - j.address // to the end of all addresses
+	err := j.checkRange(j.address, size)
+	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Fault >= j.address {
+		size = e.Fault - j.address
+		e.Size = size + 1
+		if size > 0 && e.Code == machcompat.KERN_PROTECTION_FAILURE { // what lies behind is not meant
+			e.Hint = "write fewer bytes, or look whether the address is right: what can be written ends there"
+		}
+	} else if err != nil {
+		size = 0
+	}
+	return size, err
 }

@@ -5,10 +5,8 @@ package main
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -251,76 +249,6 @@ func (j *job) run(undo *undoFile) error {
 	return j.finish("wrote", j.size, undo)
 }
 
-// hold reads an input into memory, unless it is a long file that may be read while it
-// is written.
-func (j *job) hold() error {
-	in := j.input
-	if in == nil {
-		return nil
-	}
-	if in.size > 0 && !j.atomic && !j.compares() {
-		j.size = in.size
-		return nil
-	}
-	limit, tooLong := in.size, error(nil)
-	if limit > 0 {
-		if err := j.checkRange(j.address, limit); err != nil {
-			return err
-		}
-	} else if limit, tooLong = j.room(); limit == 0 && !j.allowEmpty {
-		return tooLong
-	}
-	var data []byte
-	err := j.gather(in, func() (err error) {
-		data, err = in.hold(limit)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if uint64(len(data)) > limit {
-		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, tooLong)
-	}
-	j.input, j.changes[0].New, j.size = nil, data, uint64(len(data))
-	return j.confirmSize(in.name + " is empty")
-}
-
-// gather has f read an input to its end, which a signal ends. A signal for all of a
-// pipe also ends the program in front of it, and so the input: it counts first.
-func (j *job) gather(in *input, f func() error) error {
-	j.interrupted.begin.Do(j.interrupted.watch)
-	err := j.make(j.interrupted, endsAtOnce, f)
-	if err == nil && in.size == 0 {
-		const onItsWay = 5 * time.Millisecond
-		select {
-		case <-j.interrupted.first:
-			err = errGivenUp
-		case <-time.After(onItsWay):
-		}
-	}
-	if errors.Is(err, errGivenUp) {
-		return j.failure(j.address, 0, machcompat.KERN_ABORTED, fmt.Errorf("interrupted while %s was read; nothing was written", in.name))
-	}
-	return err
-}
-
-// room returns how many bytes can be written at the address, and the error for one
-// more.
-func (j *job) room() (uint64, error) {
-	size := max(-machcompat.HostPageSize(), j.address+1) - j.address // to the end of all addresses
-	err := j.checkRange(j.address, size)
-	if e, ok := errors.AsType[*machcompat.Error](err); ok && e.Fault >= j.address {
-		size = e.Fault - j.address
-		e.Size = size + 1
-		if size > 0 && e.Code == machcompat.KERN_PROTECTION_FAILURE { // what lies behind is not meant
-			e.Hint = "write fewer bytes, or look whether the address is right: what can be written ends there"
-		}
-	} else if err != nil {
-		size = 0
-	}
-	return size, err
-}
-
 // compares reports whether the places are compared with what they should hold, or
 // recorded, in the stop in which they are written.
 func (j *job) compares() bool { return j.expect != "" || j.batch != "" || j.undo != "" }
@@ -376,34 +304,6 @@ func (j *job) failure(fault uint64, written uint64, code machcompat.KernReturn, 
 }
 
 func (j *job) isBatch() bool { return j.batch != "" }
-
-// ofLine names the line of a batch that an error is of, and tells how much of the
-// batch was written.
-func (j *job) ofLine(change int, err error) error {
-	if !j.isBatch() {
-		return err
-	}
-	switch e, ok := errors.AsType[*machcompat.Error](err); {
-	case !ok || !e.Partial:
-	case e.Op == "vm_protect": // which was to be put back
-		e.Written, e.Size = j.size, j.size
-	default:
-		for _, c := range j.changes[:e.Segment] {
-			e.Written += uint64(len(c.New))
-		}
-		e.Segment, e.Size = 0, j.size
-	}
-	return fmt.Errorf("%s:%d: %w", j.batch, j.lines[change], err)
-}
-
-// ofItsLine is ofLine for an error that says which change it is of.
-func (j *job) ofItsLine(err error) error {
-	e, ok := errors.AsType[*machcompat.Error](err)
-	if !ok || e.Code == machcompat.KERN_ABORTED {
-		return err
-	}
-	return j.ofLine(e.Segment, err)
-}
 
 // givenUpAt is the error for a write that goes on, of which at least done bytes
 // are written.
