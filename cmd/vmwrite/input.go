@@ -22,6 +22,7 @@ type input struct {
 	io.Reader
 	name string
 	size uint64 // of a long file, from where it stands; else 0
+	fed  bool   // by another program, through a pipe
 }
 
 // partSize is how much of a long file is read, and written, at a time.
@@ -29,7 +30,7 @@ const partSize = 1 << 20
 
 // openInput opens a file, "-" for standard input.
 func openInput(s streams, name string) (*input, error) {
-	in := &input{s.in, "standard input", 0}
+	in := &input{Reader: s.in, name: "standard input"}
 	file, isFile := s.in.(*os.File)
 	if name != "-" {
 		var err error
@@ -50,6 +51,7 @@ func openInput(s streams, name string) (*input, error) {
 	case isTerminal(file):
 		s.notef("reading from the terminal, until Ctrl-D")
 	case info.Mode()&os.ModeNamedPipe != 0:
+		in.fed = true
 		// Half of the time would go into changing turns with who fills 64 KiB.
 		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 	case info.Mode().IsRegular(): // a short one of /proc or /sys holds more than its size says, or less
@@ -174,12 +176,13 @@ func (j *job) hold() error {
 	return j.confirmSize(in.name + " is empty")
 }
 
-// gather has f read an input to its end, which a signal ends. A signal for all of a
-// pipe also ends the program in front of it, and so the input: it counts first.
+// gather has f read an input to its end, which a signal ends. One that is for both
+// sides of a pipe also ends the program that feeds it, and so the input: it counts
+// first.
 func (j *job) gather(in *input, f func() error) error {
 	j.interrupted.begin.Do(j.interrupted.watch)
 	err := j.make(j.interrupted, endsAtOnce, f)
-	if err == nil && in.size == 0 {
+	if err == nil && in.fed {
 		const onItsWay = 5 * time.Millisecond
 		select {
 		case <-j.interrupted.first:

@@ -151,8 +151,10 @@ func TestInterruptWhileAnInputIsRead(t *testing.T) {
 			return j.run(nil)
 		},
 		"--batch -": func(j *job, in *input) error {
-			j.streams.in, j.batch = in, "-"
-			return j.readBatch()
+			return j.gather(in, func() error {
+				_, err := in.text()
+				return err
+			})
 		},
 	} {
 		for when, end := range map[string]error{"in it": nil, "as it ends": io.EOF} {
@@ -162,7 +164,7 @@ func TestInterruptWhileAnInputIsRead(t *testing.T) {
 					if err := j.task.Write(j.address, []byte("old")); err != nil {
 						t.Fatal(err)
 					}
-					err := read(j, &input{&interrupted{j: j, end: end}, "standard input", 0})
+					err := read(j, &input{Reader: &interrupted{j: j, end: end}, name: "standard input", fed: true})
 					if status := exitStatus(err); status != int(machcompat.KERN_ABORTED) || !strings.Contains(err.Error(), "nothing was written") {
 						t.Errorf("the error is %v; want KERN_ABORTED, and that nothing was written", err)
 					}
@@ -275,7 +277,7 @@ func TestNoMoreIsReadThanCanBeWritten(t *testing.T) {
 			}
 			c.set(j.writeOptions)
 			zero := &endless{}
-			j.input = &input{zero, "standard input", 0}
+			j.input = &input{Reader: zero, name: "standard input"}
 			err := j.run(nil)
 			want := c.room * machcompat.HostPageSize()
 			e, ok := errors.AsType[*machcompat.Error](err)
