@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // confirmExpected refuses unless each place holds what is expected.
@@ -70,6 +71,13 @@ func spaced(digits string) string {
 
 // describe tells what is there before the write.
 func (j *job) describe() error {
+	var mappings []procmaps.Mapping
+	for mapping, err := range j.task.Regions() {
+		if err != nil {
+			break
+		}
+		mappings = append(mappings, mapping)
+	}
 	for _, c := range j.changes {
 		size, first := uint64(len(c.New)), c.New[:min(len(c.New), shownBytes)]
 		if j.input != nil {
@@ -79,7 +87,7 @@ func (j *job) describe() error {
 			}
 			size = j.size
 		}
-		if err := j.describePlace(c.Address, size, first); err != nil {
+		if err := j.describePlace(c.Address, size, first, mappings); err != nil {
 			return err
 		}
 	}
@@ -87,11 +95,8 @@ func (j *job) describe() error {
 	return nil
 }
 
-func (j *job) describePlace(address, size uint64, first []byte) error {
-	for mapping, err := range j.task.Regions() {
-		if err != nil {
-			break
-		}
+func (j *job) describePlace(address, size uint64, first []byte, mappings []procmaps.Mapping) error {
+	for _, mapping := range mappings {
 		if mapping.Start < address+size && address < mapping.End {
 			j.notef("there: %s", printableMapping(mapping))
 		}

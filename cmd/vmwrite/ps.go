@@ -100,7 +100,7 @@ func (a *access) try() bool {
 		return false
 	}
 	reason, known := diagnose.Why(a.PID, e.Err)
-	a.Rule, a.Hint = "refused", hintOf(e)
+	a.Rule, a.Hint = "refused", withRemedy(e.Hint, reason)
 	if known {
 		a.Rule = ruleName(reason)
 	}

@@ -17,21 +17,25 @@ import (
 // and, for a reader of this command, what to do about it. It only looks, and what it
 // can't find out it leaves out.
 func hintOf(e *machcompat.Error) string {
-	if e.Hint != "" {
-		// The process may have changed since; then the library's word stands.
-		reason, _ := diagnose.Why(e.PID, e.Err)
-		if todo := remedy(reason); todo != "" && reason.Text == e.Hint {
-			return e.Hint + "; " + todo
-		}
-		return e.Hint
-	}
 	switch {
+	case e.Hint != "":
+		reason, _ := diagnose.Why(e.PID, e.Err)
+		return withRemedy(e.Hint, reason)
 	case e.Code == machcompat.KERN_PROTECTION_FAILURE && e.Mapping != nil:
 		return protectionHint(e)
 	case e.Code == machcompat.KERN_INVALID_ADDRESS && e.Mapping == nil:
 		return gapHint(e)
 	}
 	return ""
+}
+
+// withRemedy adds to the library's hint what to do about the reason, if it is still that
+// one: the process may have changed since.
+func withRemedy(hint string, reason diagnose.Reason) string {
+	if todo := remedy(reason); todo != "" && reason.Text == hint {
+		return hint + "; " + todo
+	}
+	return hint
 }
 
 // remedy says what to do about a reason in the words of this command; "" when
