@@ -57,7 +57,7 @@ func TestCompletionInBash(t *testing.T) {
 	if err := os.Symlink(testtarget.BuildCommand(t), filepath.Join(directory, "vmwrite")); err != nil {
 		t.Fatal(err)
 	}
-	// A key press of Tab can't be had without a terminal; this is what bash does then.
+	// Without a terminal no key can be pressed; this is what bash does at Tab.
 	const tab = `
 PATH=$1:$PATH; source "$1/script"; complete -p vmwrite >/dev/null || exit
 COMP_LINE=$2; COMP_POINT=$3; COMP_TYPE=9; COLUMNS=80; shift 3
