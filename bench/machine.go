@@ -13,6 +13,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// costs are what the things take on this machine that all else is made of.
+type costs struct {
+	call, fault, handover, copy series
+	copied                      int // bytes of each copy
+}
+
+func (b *bench) measureCosts() (costs, error) {
+	defer b.endProcesses()
+	c := costs{copied: min(256<<20, b.bulk())}
+	machine, err := b.start(b.tools.program("machine"))
+	if err != nil {
+		return c, err
+	}
+	raw, err := b.start(b.tools.program("raw"))
+	if err != nil {
+		return c, err
+	}
+	all, err := b.alternate(b.size.rounds,
+		b.loop("getppid", machine.timed("call")),
+		b.loop("page fault", machine.timed("fault")),
+		b.loop("handover", machine.timed("handover")),
+		b.loop("memcpy", raw.timed("copy %d", c.copied)))
+	if err != nil {
+		return c, err
+	}
+	c.call, c.fault, c.handover, c.copy = all[0], all[1], all[2], all[3]
+	return c, nil
+}
+
+// facts returns the medians, with the quartiles.
+func (c *costs) facts() []fact {
+	say := func(s series, unit unit) string {
+		all := s.spread()
+		return unit(all.median) + " (" + between(all, unit) + ")"
+	}
+	rate := series{}
+	for _, took := range c.copy.values {
+		rate.values = append(rate.values, float64(c.copied)/took)
+	}
+	return []fact{
+		{"an empty system call", say(c.call, seconds)},
+		{"a page fault", say(c.fault, seconds)},
+		{"a context switch (by a byte in a pipe)", say(c.handover, seconds)},
+		{"memcpy of " + byteCount(float64(c.copied)), say(rate, func(v float64) string { return byteCount(v) + "/s" })},
+	}
+}
+
 // fact is a line of the description of where the numbers were taken.
 type fact struct{ name, value string }
 

@@ -80,7 +80,12 @@ func runAll(size size, install bool, only string, log io.Writer) (*results, erro
 	if err := b.prepare(install); err != nil {
 		return nil, err
 	}
-	r := &results{size: size.name, facts: b.describeMachine(), notes: b.tools.missing}
+	machine := b.describeMachine()
+	costs, err := b.measureCosts()
+	if err != nil {
+		return nil, fmt.Errorf("what the machine takes: %w", err)
+	}
+	r := &results{size: size.name, facts: append(machine, costs.facts()...), notes: b.tools.missing, call: costs.call.spread().median}
 	if err := b.measureRows(r, only); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type results struct {
 	size   string
 	facts  []fact
 	notes  []string // what was left out
+	call   float64  // seconds that an empty system call takes
 	rows   []row
 	curves []curve
 }
@@ -68,16 +69,25 @@ func between(s spread, write unit) string {
 	return write(s.first) + " – " + write(s.third)
 }
 
-// table is a group with the ratio of each contender to the first.
-func (g group) table() table {
-	t := table{{"", "median", "quartiles", "least – most", "times ours"}}
+// table is a group with the ratio of each contender to the first, and with the
+// medians in units of call where that is not 0.
+func (g group) table(call float64) table {
+	head := []string{"", "median", "quartiles", "least – most", "times ours"}
+	if call > 0 {
+		head = append(head, "in calls")
+	}
+	t := table{head}
 	for i, s := range g.series {
 		ratio := "1"
 		if i > 0 {
 			ratio = digits(s.over(g.series[0]).median)
 		}
 		all := s.spread()
-		t.add(s.name, g.unit(all.median), between(all, g.unit), g.unit(all.low)+" – "+g.unit(all.high), ratio)
+		cells := []string{s.name, g.unit(all.median), between(all, g.unit), g.unit(all.low) + " – " + g.unit(all.high), ratio}
+		if call > 0 {
+			cells = append(cells, digits(all.median/call))
+		}
+		t.add(cells...)
 	}
 	return t
 }
@@ -98,10 +108,14 @@ func (c *curve) table() table {
 	return t
 }
 
-func (r *row) write(w *bytes.Buffer) {
+func (r *row) write(w *bytes.Buffer, call float64) {
 	fmt.Fprintf(w, "\n### %d. %s\n%s\n", r.number, capital(r.title), r.setup)
 	for _, g := range r.groups {
-		fmt.Fprintf(w, "\n%s (%d rounds):\n\n%s", capital(g.title), len(g.series[0].values), g.table())
+		unit := 0.0
+		if r.short && g.time {
+			unit = call
+		}
+		fmt.Fprintf(w, "\n%s (%d rounds):\n\n%s", capital(g.title), len(g.series[0].values), g.table(unit))
 	}
 	for _, f := range r.facts {
 		fmt.Fprintf(w, "\n%s\n", f)
@@ -112,7 +126,7 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 const preface = `# Results
 
-Written by ` + "`make bench`" + `; [README.md](README.md) says how, and what each peer is. All that is compared ran in the same run, in turns (A B A B). A ratio is the median of the ratios of each round; a time is the median of the rounds, with the quartiles and the ends.
+Written by ` + "`make bench`" + `; [README.md](README.md) says how, and what each peer is. All that is compared ran in the same run, in turns (A B A B). A ratio is the median of the ratios of each round; a time is the median of the rounds, with the quartiles and the ends. "In calls" is a time divided by that of an empty system call on this machine, so that the results of two machines compare.
 `
 
 // write writes RESULTS.md and the plots into a directory. The notes are written by
@@ -139,7 +153,7 @@ func (r *results) write(directory, notes string) error {
 		w.WriteString("\n## Side by side\n")
 	}
 	for i := range r.rows {
-		r.rows[i].write(&w)
+		r.rows[i].write(&w, r.call)
 	}
 	if err := r.writeCurves(&w, directory); err != nil {
 		return err

@@ -9,6 +9,7 @@ type row struct {
 	number int
 	title  string
 	setup  string // what was measured, in a sentence or two
+	short  bool   // it is of short calls, whose times are also given in empty system calls
 	groups []group
 	goals  []goal
 	facts  []string
@@ -18,6 +19,7 @@ type row struct {
 type group struct {
 	title  string
 	unit   unit
+	time   bool // that something took, in seconds
 	series []series
 }
 
@@ -57,7 +59,7 @@ func (b *bench) measure(r *row, rounds int, title string, contenders ...contende
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", title, err)
 	}
-	r.groups = append(r.groups, group{title: title, unit: seconds, series: all})
+	r.groups = append(r.groups, group{title: title, unit: seconds, time: true, series: all})
 	return all, nil
 }
 

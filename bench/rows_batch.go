@@ -45,7 +45,7 @@ func (b *bench) batch() (row, error) {
 	const count = 1024
 	page := os.Getpagesize()
 	r := row{
-		number: 4, title: fmt.Sprintf("a batch of %d values", count),
+		number: 4, short: true, title: fmt.Sprintf("a batch of %d values", count),
 		setup: fmt.Sprintf("`Task.WriteBatch` of %d values of %d bytes, each in a page of its own.", count, valueSize),
 	}
 	v, err := b.victimWith(nil, "region %d touched", count*page)

@@ -64,7 +64,7 @@ func (b *bench) measurePauses(r *row, v victim, kind string, disturbed []*pause)
 	}
 	const bound = 10 // ms
 	for i, step := range pauseSteps {
-		g := group{title: kind + ": longest " + step, unit: seconds}
+		g := group{title: kind + ": longest " + step, unit: seconds, time: true}
 		for _, d := range disturbed {
 			g.series = append(g.series, series{d.name, d.longest[i]})
 		}

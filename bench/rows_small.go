@@ -24,7 +24,7 @@ const few = 60
 // smallWrite is row 1.
 func (b *bench) smallWrite() (row, error) {
 	r := row{
-		number: 1, title: "8 bytes",
+		number: 1, short: true, title: "8 bytes",
 		setup: fmt.Sprintf("`Task.Write` of 8 bytes into a target of %d mappings, against loops of the bare calls.", few),
 	}
 	v, err := b.victimWith(nil, "maps %d", few)
@@ -122,7 +122,7 @@ func (b *bench) pythonLoop(v victim) timed {
 // manyMappings is row 2.
 func (b *bench) manyMappings() (row, error) {
 	r := row{
-		number: 2, title: "8 bytes, many mappings",
+		number: 2, short: true, title: "8 bytes, many mappings",
 		setup: fmt.Sprintf("As row 1, into targets of %d and of %d mappings.", few, b.size.many),
 	}
 	var contenders []contender
@@ -147,7 +147,7 @@ func (b *bench) manyMappings() (row, error) {
 // textSource is row 3.
 func (b *bench) textSource() (row, error) {
 	r := row{
-		number: 3, title: "8 bytes, through the text of /proc/PID/maps",
+		number: 3, short: true, title: "8 bytes, through the text of /proc/PID/maps",
 		setup: fmt.Sprintf("As row 1, on kernels without PROCMAP_QUERY (here by `WithMapSource(procmaps.Text)`), into a target of %d mappings. A write inside one page does not look at the map. A batch of two values does, up to the address.", b.size.many),
 	}
 	target, err := b.target()

@@ -145,7 +145,7 @@ func (b *bench) stopVictim(threads int) (victim, error) {
 // standstill is row 10.
 func (b *bench) standstill() (row, error) {
 	r := row{
-		number: 10, title: "a write with the target stopped",
+		number: 10, short: true, title: "a write with the target stopped",
 		setup: "`Task.Write` of 8 bytes through `/proc/PID/mem`, with all threads stopped. One thread of the target looks at the clock without pause and notes each gap; of those that fall into a call, the sum is how long it stood still. C seizes, interrupts and awaits each thread, writes, and detaches; gdb is a whole run of it.",
 	}
 	for _, threads := range []int{1, b.size.threads} {
@@ -180,8 +180,8 @@ func (b *bench) measureStops(r *row, threads int, stoppers []*stopper) error {
 	if _, err := b.measure(r, b.size.longRounds, title+"time of a call, median of a round", contenders...); err != nil {
 		return err
 	}
-	still := group{title: title + "the target stood still, median of a round", unit: seconds}
-	longest := group{title: title + "the target stood still, longest of a round", unit: seconds}
+	still := group{title: title + "the target stood still, median of a round", unit: seconds, time: true}
+	longest := group{title: title + "the target stood still, longest of a round", unit: seconds, time: true}
 	for _, s := range stoppers {
 		still.series = append(still.series, s.values(func(s stillness) float64 { return s.still }))
 		longest.series = append(longest.series, s.values(func(s stillness) float64 { return s.longest }))

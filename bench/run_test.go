@@ -34,6 +34,9 @@ func TestRun(t *testing.T) {
 	if len(r.rows) != 11 || len(r.curves) != 5 {
 		t.Errorf("%d rows and %d curves; want 11 and 5", len(r.rows), len(r.curves))
 	}
+	if !(r.call > 0) {
+		t.Errorf("an empty system call takes %v", r.call)
+	}
 	for _, row := range r.rows {
 		checkRow(t, row)
 	}
@@ -44,6 +47,11 @@ func TestRun(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(directory, "RESULTS.md"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, want := range []string{"| an empty system call ", "| a page fault ", "| a context switch ", "| memcpy of 2 MiB ", "| in calls |"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in RESULTS.md", want)
+		}
 	}
 	for _, c := range r.curves {
 		checkCurve(t, c)

@@ -34,6 +34,7 @@ var cPrograms = []struct {
 	{name: "target", sources: []string{"target.c"}},
 	{name: "target", sources: []string{"target.c"}, flags: []string{"-static"}, spare: true},
 	{name: "raw", sources: []string{"raw.c", "stop.c"}},
+	{name: "machine", sources: []string{"machine.c"}},
 	{name: "run", sources: []string{"run.c"}},
 	{name: "once", sources: []string{"once.c"}},
 	{name: "once-static", sources: []string{"once.c"}, flags: []string{"-static"}, spare: true},
