@@ -12,6 +12,14 @@ import (
 type contender struct {
 	name  string
 	round func() (float64, error)
+	aside bool // it stands beside the others and does not do the same
+}
+
+// aside makes a contender one that does not do what the first one does: a part of
+// it, or another amount.
+func aside(c contender) contender {
+	c.aside = true
+	return c
 }
 
 // timed makes so many calls and returns how long all of them took.
@@ -22,7 +30,7 @@ type timed func(calls int) (time.Duration, error)
 // count.
 func (b *bench) loop(name string, f timed) contender {
 	calls := 0
-	return contender{name, func() (float64, error) {
+	return contender{name: name, round: func() (float64, error) {
 		if calls == 0 {
 			n, err := b.callsPerRound(f)
 			if err != nil {
@@ -66,7 +74,7 @@ func (b *bench) alternate(rounds int, contenders ...contender) ([]series, error)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
-			all[i].name = c.name
+			all[i].name, all[i].aside = c.name, c.aside
 			if round >= 0 {
 				all[i].values = append(all[i].values, value)
 			}
@@ -91,7 +99,7 @@ func repeat(call func() error) timed {
 // once makes a contender of a call that is long enough for a round of its own;
 // prepare, which may be nil, comes before it and is not measured.
 func once(name string, prepare func() error, f timed) contender {
-	return contender{name, func() (float64, error) {
+	return contender{name: name, round: func() (float64, error) {
 		if prepare != nil {
 			if err := prepare(); err != nil {
 				return 0, err

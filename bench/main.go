@@ -62,7 +62,7 @@ func (o options) main() error {
 	if err := r.write(o.out, "notes.md"); err != nil {
 		return err
 	}
-	fmt.Println(goalTable(r.rows))
+	fmt.Println(goalTables(r.rows))
 	fmt.Println("results in", o.out)
 	return nil
 }
@@ -86,6 +86,9 @@ func runAll(size size, install bool, only string, log io.Writer) (*results, erro
 		return nil, fmt.Errorf("what the machine takes: %w", err)
 	}
 	r := &results{size: size.name, facts: append(machine, costs.facts()...), notes: b.tools.missing, call: costs.call.spread().median}
+	if !b.severalCores() {
+		r.notes = append(r.notes, "The goals for all cores are left out: there is one.")
+	}
 	if err := b.measureRows(r, only); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type program struct {
 // run makes a round: as many runs as it wants, then a look whether the value
 // arrived. A program that only seems to write has no time.
 func (b *bench) run(p *program) contender {
-	return contender{p.name, func() (float64, error) {
+	return contender{name: p.name, aside: p.idle, round: func() (float64, error) {
 		*p.lastValue++
 		value := *p.lastValue
 		words := append([]string{strconv.Itoa(p.times)}, p.command(value)...)

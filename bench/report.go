@@ -4,9 +4,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -51,12 +53,58 @@ func (t table) String() string {
 	return s.String()
 }
 
-// goalTable is all ratios of the rows.
-func goalTable(rows []row) table {
-	t := table{{"row", "what", "measured", "quartiles", "to reach", ""}}
+// goalTable is the ratios of the rows that are the same on every machine, or those
+// that are not.
+func goalTable(rows []row, depends bool) table {
+	head := []string{"row", "what", "measured", "quartiles", "to reach", ""}
+	if depends {
+		head = append(head, "depends on")
+	}
+	t := table{head}
 	for _, r := range rows {
 		for _, g := range r.goals {
-			t.add(fmt.Sprint(r.number), g.what, digits(g.ratio.median), between(g.ratio, digits), g.want(), g.verdict())
+			if depends != (g.depends != "") {
+				continue
+			}
+			cells := []string{fmt.Sprint(r.number), g.what, digits(g.ratio.median), between(g.ratio, digits), g.want(), g.verdict()}
+			if depends {
+				cells = append(cells, g.depends)
+			}
+			t.add(cells...)
+		}
+	}
+	return t
+}
+
+// goalTables is both, each with a line that says what it is.
+func goalTables(rows []row) string {
+	var s strings.Builder
+	for _, part := range []struct {
+		depends      bool
+		title, about string
+	}{
+		{false, "On every machine", "Both sides make the same system calls, or it is a count, so what a call costs here cancels out."},
+		{true, "Where the machine has a say", "The two sides do different things, or it is a time of the clock: how they compare follows from what calls, page faults, switches and copies cost here, and from the number of cores."},
+	} {
+		if goals := goalTable(rows, part.depends); len(goals) > 1 {
+			fmt.Fprintf(&s, "\n### %s\n%s\n\n%s", part.title, part.about, goals)
+		}
+	}
+	return s.String()
+}
+
+// glance is ours against the fastest peer of each group.
+func glance(rows []row) table {
+	t := table{{"row", "what", "ours", "the fastest peer", "its time", "ours to that"}}
+	for _, r := range rows {
+		for _, g := range r.groups {
+			peers := g.peers()
+			if !g.time || len(peers) == 0 {
+				continue
+			}
+			fastest := slices.MinFunc(peers, func(a, b series) int { return cmp.Compare(a.spread().median, b.spread().median) })
+			t.add(fmt.Sprint(r.number), r.title+": "+g.title, seconds(g.series[0].spread().median),
+				fastest.name, seconds(fastest.spread().median), digits(g.series[0].over(fastest).median))
 		}
 	}
 	return t
@@ -146,8 +194,11 @@ func (r *results) write(directory, notes string) error {
 	for _, note := range r.notes {
 		fmt.Fprintf(&w, "\n%s\n", note)
 	}
-	if goals := goalTable(r.rows); len(goals) > 1 {
-		fmt.Fprintf(&w, "\n## To reach\n\n%s", goals)
+	if t := glance(r.rows); len(t) > 1 {
+		fmt.Fprintf(&w, "\n## At a glance\nOurs against the peer that takes the least time. The bare calls in C check less, or nothing.\n\n%s", t)
+	}
+	if goals := goalTables(r.rows); goals != "" {
+		fmt.Fprintf(&w, "\n## To reach\n%s", goals)
 	}
 	if len(r.rows) > 0 {
 		w.WriteString("\n## Side by side\n")

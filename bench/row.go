@@ -25,10 +25,11 @@ type group struct {
 
 // goal is a ratio that is to be reached.
 type goal struct {
-	what  string
-	ratio spread
-	bound float64
-	least bool // the ratio is to be at least the bound, not at most
+	what    string
+	ratio   spread
+	bound   float64
+	least   bool   // the ratio is to be at least the bound, not at most
+	depends string // what of the machine it depends on; "" if it is the same on all
 }
 
 func (g goal) met() bool {
@@ -69,6 +70,19 @@ func (r *row) atMost(what string, ratio spread, bound float64) {
 
 func (r *row) atLeast(what string, ratio spread, bound float64) {
 	r.goals = append(r.goals, goal{what: what, ratio: ratio, bound: bound, least: true})
+}
+
+// dependsOn says of the last goal what of the machine it depends on.
+func (r *row) dependsOn(what string) { r.goals[len(r.goals)-1].depends = what }
+
+// peers returns what does the same as the first series of a group.
+func (g group) peers() (peers []series) {
+	for _, s := range g.series[1:] {
+		if !s.aside {
+			peers = append(peers, s)
+		}
+	}
+	return peers
 }
 
 func (r *row) fact(format string, args ...any) {

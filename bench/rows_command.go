@@ -41,7 +41,9 @@ func (b *bench) fileWrite() (row, error) {
 	r.fact("A pipe must be held whole before its first byte is written, so that all of it is or nothing. That takes page faults, whose price differs between machines by a factor of twenty.")
 	if len(all) > 1 {
 		r.atMost(byteCount(float64(size))+" from a file, time to dd", all[0].over(all[1]), 0.65)
+		r.dependsOn("the cores, and the memory that they share")
 		r.atMost(byteCount(float64(size))+" from a pipe, time to cat | dd", piped[0].over(piped[1]), 2.5)
+		r.dependsOn("what a page fault costs, against a copy")
 	}
 	return r, nil
 }
@@ -122,10 +124,13 @@ func (b *bench) shortCommand() (row, error) {
 		switch contenders[i].name {
 		case "C":
 			r.atMost("the command, 4 bytes, time to the same in C", all[0].over(s), 3)
+			r.dependsOn("what a page fault and a context switch cost, against the start of any program")
 		case "gdb":
 			r.atMost("the command, 4 bytes, time to gdb", all[0].over(s), 0.05)
+			r.dependsOn("how long gdb takes to start")
 		case "Python":
 			r.atMost("the command, 4 bytes, time to Python", all[0].over(s), 1)
+			r.dependsOn("how long Python takes to start")
 		}
 	}
 	return r, nil

@@ -30,7 +30,7 @@ func (b *bench) pauses() (row, error) {
 		disturbed := []*pause{
 			{name: "Task.Write", prepare: prepare, write: repeat(func() error { return v.task.Write(v.address, data) })},
 			{name: "C: process_vm_writev", prepare: prepare, write: v.raw.timed("vm %#x %d", v.address, size)},
-			{name: "nobody writes", prepare: func() error { return nil }, write: repeat(func() error {
+			{name: "nobody writes", aside: true, prepare: func() error { return nil }, write: repeat(func() error {
 				time.Sleep(b.size.quiet)
 				return nil
 			})},
@@ -46,6 +46,7 @@ func (b *bench) pauses() (row, error) {
 // pause is a contender that writes while the target maps memory.
 type pause struct {
 	name    string
+	aside   bool
 	prepare func() error
 	write   timed
 	longest [][]float64 // of each step, the longest of each round
@@ -57,7 +58,7 @@ var pauseSteps = []string{"page fault", "madvise", "mmap", "munmap"}
 func (b *bench) measurePauses(r *row, v victim, kind string, disturbed []*pause) error {
 	var contenders []contender
 	for _, d := range disturbed {
-		contenders = append(contenders, contender{d.name, func() (float64, error) { return d.round(v) }})
+		contenders = append(contenders, contender{name: d.name, aside: d.aside, round: func() (float64, error) { return d.round(v) }})
 	}
 	if _, err := b.measure(r, b.size.longRounds, kind+": time of the write", contenders...); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (b *bench) measurePauses(r *row, v victim, kind string, disturbed []*pause)
 	for i, step := range pauseSteps {
 		g := group{title: kind + ": longest " + step, unit: seconds, time: true}
 		for _, d := range disturbed {
-			g.series = append(g.series, series{d.name, d.longest[i]})
+			g.series = append(g.series, series{name: d.name, values: d.longest[i], aside: d.aside})
 		}
 		r.groups = append(r.groups, g)
 		longest := spreadOf(g.series[0].values).high

@@ -37,16 +37,16 @@ func (b *bench) smallWrite() (row, error) {
 	contenders := []contender{
 		b.loop("Task.Write", repeat(write)),
 		b.loop("C: process_vm_writev", v.raw.timed("vm %#x 8", v.address)),
-		b.loop("C: read of stat", v.raw.timed("lives")),
+		aside(b.loop("C: read of stat", v.raw.timed("lives"))),
 		b.loop("C: write, read of stat", v.raw.timed("confirmed %#x 8", v.address)),
-		b.loop("C: PROCMAP_QUERY", v.raw.timed("query %#x", v.address)),
+		aside(b.loop("C: PROCMAP_QUERY", v.raw.timed("query %#x", v.address))),
 		b.loop("C: query, write, query", v.raw.timed("checked %#x 8", v.address)),
 		b.loop("Go: process_vm_writev", repeat(func() error {
 			_, err := direct.WriteOnce(v.address, data)
 			return err
 		})),
 		b.loop("C: pwrite on /proc/PID/mem", v.raw.timed("mem %#x 8", v.address)),
-		b.loop("C: memcpy in one process", v.raw.timed("copy 8")),
+		aside(b.loop("C: memcpy in one process", v.raw.timed("copy 8"))),
 	}
 	bareThree, err := goThreeCalls(v, data)
 	if err != nil {
@@ -60,15 +60,15 @@ func (b *bench) smallWrite() (row, error) {
 	if err != nil {
 		return r, err
 	}
-	r.atMost("8 bytes, time to one raw process_vm_writev", all[0].over(all[1]), 1.65)
+	r.atMost("8 bytes, time to the same two calls in C", all[0].over(all[3]), 1.15)
 	allocations := testing.AllocsPerRun(1000, func() {
 		if err == nil {
 			err = write()
 		}
 	})
 	r.atMost("8 bytes, allocations", spreadOf([]float64{allocations}), 0)
-	r.fact("Against the same two calls in C: %s times. Against a query of the map before and after, which is how a write that is not in one page goes: %s times.",
-		digits(all[0].over(all[3]).median), digits(all[0].over(all[5]).median))
+	r.fact("Against one raw process_vm_writev: %s times, which depends on what a read of stat costs here. Against a query of the map before and after: %s times.",
+		digits(all[0].over(all[1]).median), digits(all[0].over(all[5]).median))
 	r.fact("%s", shares(all[0], all[2], all[1]))
 	return r, err
 }
@@ -126,15 +126,18 @@ func (b *bench) manyMappings() (row, error) {
 		setup: fmt.Sprintf("As row 1, into targets of %d and of %d mappings.", few, b.size.many),
 	}
 	var contenders []contender
-	for _, count := range []int{b.size.many, few} {
+	for i, count := range []int{b.size.many, few} {
 		v, err := b.victimWith(nil, "maps %d", count)
 		if err != nil {
 			return r, err
 		}
 		data := make([]byte, 8)
-		contenders = append(contenders,
-			b.loop(fmt.Sprintf("Task.Write, %d mappings", count), repeat(func() error { return v.task.Write(v.address, data) })),
-			b.loop(fmt.Sprintf("C: process_vm_writev, %d mappings", count), v.raw.timed("vm %#x 8", v.address)))
+		ours := b.loop(fmt.Sprintf("Task.Write, %d mappings", count), repeat(func() error { return v.task.Write(v.address, data) }))
+		raw := b.loop(fmt.Sprintf("C: process_vm_writev, %d mappings", count), v.raw.timed("vm %#x 8", v.address))
+		if i > 0 {
+			ours, raw = aside(ours), aside(raw)
+		}
+		contenders = append(contenders, ours, raw)
 	}
 	all, err := b.measure(&r, b.size.rounds, "time of one write", contenders...)
 	if err != nil {
@@ -182,7 +185,7 @@ func (b *bench) textSource() (row, error) {
 			return r, err
 		}
 		r.fact("%s: reads %s in %d system calls.", way.name, byteCount(read), calls)
-		contenders = append(contenders, b.loop(way.name, repeat(way.write)))
+		contenders = append(contenders, aside(b.loop(way.name, repeat(way.write))))
 	}
 	_, err = b.measure(&r, b.size.rounds, "time of one call", contenders...)
 	return r, err

@@ -117,7 +117,7 @@ type stopper struct {
 }
 
 func (s *stopper) contender() contender {
-	return contender{s.name, func() (float64, error) {
+	return contender{name: s.name, round: func() (float64, error) {
 		got, err := watched(s.target, s.calls)
 		s.rounds = append(s.rounds, got)
 		return got.call, err
@@ -177,9 +177,11 @@ func (b *bench) measureStops(r *row, threads int, stoppers []*stopper) error {
 	if threads == 1 {
 		title = "1 thread: "
 	}
-	if _, err := b.measure(r, b.size.longRounds, title+"time of a call, median of a round", contenders...); err != nil {
+	all, err := b.measure(r, b.size.longRounds, title+"time of a call, median of a round", contenders...)
+	if err != nil {
 		return err
 	}
+	r.atMost(title+"time of a call to that in C", all[0].over(all[1]), 1.5)
 	still := group{title: title + "the target stood still, median of a round", unit: seconds, time: true}
 	longest := group{title: title + "the target stood still, longest of a round", unit: seconds, time: true}
 	for _, s := range stoppers {

@@ -14,6 +14,7 @@ import (
 type series struct {
 	name   string
 	values []float64
+	aside  bool // it is no peer of the first one of its group
 }
 
 // spread says how values lie: the quartiles, and the ends.
