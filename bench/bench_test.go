@@ -47,7 +47,7 @@ func BenchmarkWriteBatch(b *testing.B) {
 				if order == "shuffled" {
 					addresses = shuffled(addresses)
 				}
-				segments := segmentsAt(addresses)
+				segments := segmentsAt(addresses, valueSize)
 				measure(b, 0, func() error { return v.task.WriteBatch(segments) })
 			})
 		}
@@ -69,13 +69,7 @@ func BenchmarkWriteLong(b *testing.B) {
 
 func BenchmarkTaskForPID(b *testing.B) {
 	v := victimFor(b, nil, "maps %d", few)
-	measure(b, 0, func() error {
-		task, err := machcompat.TaskForPID(v.pid())
-		if err != nil {
-			return err
-		}
-		return task.Close()
-	})
+	measure(b, 0, func() error { return reopen(v.pid()) })
 }
 
 func victimFor(b *testing.B, options []machcompat.Option, format string, args ...any) victim {

@@ -98,12 +98,9 @@ func (b *bench) segmentsCurve() (curve, error) {
 		return c, err
 	}
 	for _, count := range counts {
-		addresses := make([]uint64, count)
-		for i := range addresses {
-			addresses[i] = v.address + uint64(i*page)
-		}
-		segments := segmentsAt(addresses)
-		if err := v.raw.load(addresses); err != nil {
+		addresses := addressesFrom(v.address, count, page)
+		segments := segmentsAt(addresses, valueSize)
+		if err := v.raw.load(addresses, valueSize); err != nil {
 			return c, err
 		}
 		all, err := b.alternate(b.size.rounds,

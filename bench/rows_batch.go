@@ -15,23 +15,32 @@ import (
 
 const valueSize = 4
 
-// segmentsAt makes a value for each address.
-func segmentsAt(addresses []uint64) []machcompat.Segment {
-	data := make([]byte, len(addresses)*valueSize)
+// segmentsAt makes a value of so many bytes for each address.
+func segmentsAt(addresses []uint64, size int) []machcompat.Segment {
+	data := make([]byte, len(addresses)*size)
 	segments := make([]machcompat.Segment, len(addresses))
 	for i, address := range addresses {
-		segments[i] = machcompat.Segment{Address: address, Data: data[i*valueSize : (i+1)*valueSize]}
+		segments[i] = machcompat.Segment{Address: address, Data: data[i*size : (i+1)*size]}
 	}
 	return segments
 }
 
-// load gives the C program the addresses of its batches.
-func (p *coprocess) load(addresses []uint64) error {
+// addressesFrom returns count addresses that lie step apart.
+func addressesFrom(base uint64, count, step int) []uint64 {
+	addresses := make([]uint64, count)
+	for i := range addresses {
+		addresses[i] = base + uint64(i*step)
+	}
+	return addresses
+}
+
+// load gives the C program the addresses of its batches, and the bytes of a value.
+func (p *coprocess) load(addresses []uint64, size int) error {
 	var binaries bytes.Buffer
 	if err := binary.Write(&binaries, binary.NativeEndian, addresses); err != nil {
 		return err
 	}
-	if err := p.tell("addresses %d %d", len(addresses), valueSize); err != nil {
+	if err := p.tell("addresses %d %d", len(addresses), size); err != nil {
 		return err
 	}
 	if _, err := p.input.Write(binaries.Bytes()); err != nil {
@@ -53,12 +62,9 @@ func (b *bench) batch() (row, error) {
 	if err != nil {
 		return r, err
 	}
-	addresses := make([]uint64, count)
-	for i := range addresses {
-		addresses[i] = v.address + uint64(i*page)
-	}
-	segments := segmentsAt(addresses)
-	if err := v.raw.load(addresses); err != nil {
+	addresses := addressesFrom(v.address, count, page)
+	segments := segmentsAt(addresses, valueSize)
+	if err := v.raw.load(addresses, valueSize); err != nil {
 		return r, err
 	}
 	all, err := b.measure(&r, b.size.rounds, "time of a batch",
@@ -142,9 +148,9 @@ func (b *bench) largeBatch(v victim, count int, shuffle bool) (ours, raw contend
 	}
 	peer, err := b.raw(v.coprocess)
 	if err == nil {
-		err = peer.load(addresses)
+		err = peer.load(addresses, valueSize)
 	}
-	segments := segmentsAt(addresses)
+	segments := segmentsAt(addresses, valueSize)
 	ours = each(count, b.loop(fmt.Sprintf("Task.WriteBatch of %d", count), repeat(func() error { return v.task.WriteBatch(segments) })))
 	raw = each(count, b.loop(fmt.Sprintf("C: process_vm_writev, 1,024 iovecs a call, of %d", count), peer.timed("batch")))
 	return ours, raw, err
@@ -158,4 +164,55 @@ func each(count int, c contender) contender {
 		return cost / float64(count), err
 	}
 	return c
+}
+
+// A batch as a trainer writes it many times a second, to hold some values of a game.
+const (
+	tickValues = 16
+	tickSize   = 8
+)
+
+// tick is row 12.
+func (b *bench) tick() (row, error) {
+	r := row{
+		number: 12, short: true, title: fmt.Sprintf("a batch of %d values", tickValues),
+		setup: fmt.Sprintf("`Task.WriteBatch` and `Task.ReadBatch` of %d values of %d bytes, in pages of their own of one mapping, and in one page. C makes the same calls: for a write a query of the map, the madvise(2) that makes sure of the source, one process_vm_writev, and the read of stat; for a read one process_vm_readv and the read of stat.", tickValues, tickSize),
+	}
+	page := os.Getpagesize()
+	v, err := b.victimWith(nil, "region %d touched", tickValues*page)
+	if err != nil {
+		return r, err
+	}
+	for _, place := range []struct {
+		name string
+		step int
+	}{{fmt.Sprintf("%d pages", tickValues), page}, {"one page", tickSize}} {
+		addresses := addressesFrom(v.address, tickValues, place.step)
+		segments := segmentsAt(addresses, tickSize)
+		if err := v.raw.load(addresses, tickSize); err != nil {
+			return r, err
+		}
+		for _, way := range []struct {
+			name, call string
+			ours       func([]machcompat.Segment) error
+			same, one  string // the commands
+		}{
+			{"write", "process_vm_writev", v.task.WriteBatch, "checkedbatch", "batch"},
+			{"read", "process_vm_readv", v.task.ReadBatch, "confirmedread", "readbatch"},
+		} {
+			title := way.name + ", " + place.name
+			all, err := b.measure(&r, b.size.rounds, title,
+				b.loop("Task."+capital(way.name)+"Batch", repeat(func() error { return way.ours(segments) })),
+				b.loop("C: the same calls", v.raw.timed(way.same)),
+				b.loop(fmt.Sprintf("C: one %s of %d iovecs", way.call, tickValues), v.raw.timed(way.one)))
+			if err != nil {
+				return r, err
+			}
+			r.atMost(fmt.Sprintf("batch of %d, %s, time to the same calls in C", tickValues, title), all[0].over(all[1]), 1.3)
+			if _, err := b.countCalls(&r, "a "+title, v.coprocess, way.one+" %#x %d", v.address, place.step); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
 }

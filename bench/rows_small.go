@@ -67,6 +67,13 @@ func (b *bench) smallWrite() (row, error) {
 		}
 	})
 	r.atMost("8 bytes, allocations", spreadOf([]float64{allocations}), 0)
+	calls, err := b.countCalls(&r, "a write", v.coprocess, "vm %#x 8", v.address)
+	if err != nil {
+		return r, err
+	}
+	if calls > 0 {
+		r.atMost("8 bytes, system calls", spreadOf([]float64{calls}), 2)
+	}
 	r.fact("Against one raw process_vm_writev: %s times, which depends on what a read of stat costs here. Against a query of the map before and after: %s times.",
 		digits(all[0].over(all[1]).median), digits(all[0].over(all[5]).median))
 	r.fact("%s", shares(all[0], all[2], all[1]))
@@ -230,4 +237,33 @@ func readBy(call func() error) (bytes float64, calls uint64, err error) {
 		}
 	}
 	return float64(best.RChar), best.SyscR, nil
+}
+
+// openAndClose is row 13.
+func (b *bench) openAndClose() (row, error) {
+	r := row{
+		number: 13, short: true, title: "to open a process, and to close it",
+		setup: "`TaskForPID` and `Close`, against the same calls in C, which are named at `open_close` in [raw.c](peers/raw.c).",
+	}
+	v, err := b.victimWith(nil, "maps %d", few)
+	if err != nil {
+		return r, err
+	}
+	all, err := b.measure(&r, b.size.rounds, "time of both",
+		b.loop("TaskForPID, Close", repeat(func() error { return reopen(v.pid()) })),
+		b.loop("C: the same calls", v.raw.timed("reopen %d", v.pid())))
+	if err != nil {
+		return r, err
+	}
+	r.atMost("TaskForPID and Close, time to the same calls in C", all[0].over(all[1]), 1.5)
+	_, err = b.countCalls(&r, "TaskForPID and Close", v.coprocess, "reopen %d", v.pid())
+	return r, err
+}
+
+func reopen(pid int) error {
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		return err
+	}
+	return task.Close()
 }

@@ -32,14 +32,19 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.rows) != 11 || len(r.curves) != 5 {
-		t.Errorf("%d rows and %d curves; want 11 and 5", len(r.rows), len(r.curves))
+	if len(r.rows) != 13 || len(r.curves) != 5 {
+		t.Errorf("%d rows and %d curves; want 13 and 5", len(r.rows), len(r.curves))
 	}
 	if !(r.call > 0) {
 		t.Errorf("an empty system call takes %v", r.call)
 	}
 	for _, row := range r.rows {
 		checkRow(t, row)
+	}
+	for what, want := range map[string]int{"8 bytes": 2, "batch of 16": 4, "TaskForPID": 1} {
+		if got := countGoals(r.rows, what); got < want {
+			t.Errorf("%d goals of %s; want %d", got, what, want)
+		}
 	}
 	directory := t.TempDir()
 	if err := r.write(directory, "notes.md"); err != nil {
@@ -61,6 +66,17 @@ func TestRun(t *testing.T) {
 			t.Errorf("RESULTS.md does not show %s.svg", c.file)
 		}
 	}
+}
+
+func countGoals(rows []row, what string) (count int) {
+	for _, r := range rows {
+		for _, g := range r.goals {
+			if strings.HasPrefix(g.what, what) {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 func checkRow(t *testing.T, r row) {

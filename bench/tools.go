@@ -92,7 +92,7 @@ func (t *tools) compile(name string, sources, flags []string) error {
 
 // packages are the Debian packages of the peers.
 var packages = map[string]string{
-	"cc": "gcc libc6-dev", "dd": "coreutils", "gdb": "gdb", "python3": "python3", "scanmem": "scanmem",
+	"cc": "gcc libc6-dev", "dd": "coreutils", "gdb": "gdb", "python3": "python3", "scanmem": "scanmem", "strace": "strace",
 }
 
 // installMissing tries once; what is missing then is left out by findPeers.
@@ -116,7 +116,7 @@ func installMissing(b *bench) {
 }
 
 func (t *tools) findPeers() {
-	for _, name := range []string{"dd", "gdb", "scanmem", "python3"} {
+	for _, name := range []string{"dd", "gdb", "scanmem", "python3", "strace"} {
 		path, err := exec.LookPath(name)
 		if err == nil && name == "python3" {
 			path, err = realPython(path)

@@ -5,14 +5,22 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 // writerVariable makes this program the counterpart of raw.c: it obeys "open",
-// "source" and "vm" through a Task. What may use one core only must be so from its
-// start.
+// "source", "vm" and its like through a Task. What may use one core only must be so from its
+// start, and so must what strace looks at.
 const writerVariable = "VMWRITE_BENCH_WRITER"
+
+// A writer keeps to its first thread, the one whose calls strace counts.
+func init() {
+	if os.Getenv(writerVariable) != "" {
+		runtime.LockOSThread()
+	}
+}
 
 func (b *bench) ourWriterOnOneCore(target *coprocess) (*coprocess, error) {
 	self, err := os.Executable()
@@ -75,7 +83,30 @@ func (w *writer) obey(word string) (ns int64, err error) {
 		if _, err := fmt.Scan(&address, &size, &calls); err != nil {
 			return 0, err
 		}
+		if w.data == nil {
+			w.data = make([]byte, size)
+		}
 		took, err := repeat(func() error { return w.task.Write(address, w.data[:size]) })(calls)
+		return took.Nanoseconds(), err
+	case "batch", "readbatch":
+		var address uint64
+		var step, calls int
+		if _, err := fmt.Scan(&address, &step, &calls); err != nil {
+			return 0, err
+		}
+		segments := segmentsAt(addressesFrom(address, tickValues, step), tickSize)
+		move := w.task.WriteBatch
+		if word == "readbatch" {
+			move = w.task.ReadBatch
+		}
+		took, err := repeat(func() error { return move(segments) })(calls)
+		return took.Nanoseconds(), err
+	case "reopen":
+		var pid, calls int
+		if _, err := fmt.Scan(&pid, &calls); err != nil {
+			return 0, err
+		}
+		took, err := repeat(func() error { return reopen(pid) })(calls)
 		return took.Nanoseconds(), err
 	}
 	return 0, fmt.Errorf("no command %q", word)

@@ -14,13 +14,20 @@
  *   confirmed ADDRESS BYTES CALLS  process_vm_writev, that read
  *   addresses COUNT BYTES          followed by COUNT binary 64-bit addresses, for:
  *   batch CALLS                    process_vm_writev with up to 1024 iovecs a call
+ *   readbatch CALLS                process_vm_readv likewise
+ *   checkedbatch CALLS             what Task.WriteBatch does for the values of one
+ *                                  mapping: PROCMAP_QUERY, madvise of the source's
+ *                                  last page, batch, the read of stat
+ *   confirmedread CALLS            what Task.ReadBatch does: readbatch, that read
  *   single CALLS                   process_vm_writev, one call for each address
+ *   reopen PID CALLS               what TaskForPID and Close do
  *   threads N ADDRESS BYTES CALLS  N threads, CALLS each, 64 bytes apart
  *   processes N ADDRESS BYTES CALLS
  *   stop ADDRESS BYTES CALLS PAUSE stop all threads, write, release: the start and
  *                                  end of each call; PAUSE us in between
  */
 #include "common.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -28,6 +35,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -144,14 +152,71 @@ static int load(long count, long size)
 	return 1;
 }
 
-static int write_list(long most)
+typedef ssize_t transfer(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long, unsigned long);
+
+static int move_list(transfer *call, long most)
 {
 	for (long i = 0; i < addresses; i += most) {
 		long n = addresses - i < most ? addresses - i : most;
-		if (process_vm_writev(pid, local + i, n, remote + i, n, 0) != n * value_size)
+		if (call(pid, local + i, n, remote + i, n, 0) != n * value_size)
 			return 0;
 	}
 	return 1;
+}
+
+/* The last page of what is written can be read: older headers lack the advice. */
+static int source_is_there(void)
+{
+	enum { POPULATE_READ = 22 };
+	uintptr_t page = sysconf(_SC_PAGESIZE), last = (uintptr_t)source.bytes + addresses * value_size - 1;
+	return madvise((void *)(last & -page), page, POPULATE_READ) == 0 || errno == EINVAL;
+}
+
+static int write_checked(void)
+{
+	return query((uintptr_t)remote[0].iov_base) && source_is_there() && move_list(process_vm_writev, MOST_IOVECS) && lives();
+}
+
+static int open_file(const char *format, int id)
+{
+	char path[64];
+	snprintf(path, sizeof path, format, id, id);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* The calls of TaskForPID and Close, in their order:
+ *   pidfd_open
+ *   open, read, close of /proc/self/fdinfo/PIDFD   do both mean the same by a pid?
+ *   open, PROCMAP_QUERY of /proc/PID/maps          is there one, and the query?
+ *   open, pread of /proc/PID/task/PID/stat         which program is it?
+ *   PROCMAP_QUERY                                  does the address space live?
+ *   process_vm_readv of address 0                  may we? EFAULT says yes
+ *   pidfd_send_signal of 0                         was the pid given to another?
+ *   pread of stat                                  is it still the same program?
+ *   close of all three
+ */
+static int open_close(pid_t id)
+{
+	char text[2048], byte;
+	struct iovec here = {&byte, 1}, there = {NULL, 1};
+	struct procmap_query_args q = {.size = sizeof q, .flags = COVERING_OR_NEXT};
+	int pidfd = syscall(SYS_pidfd_open, id, 0);
+	int info = open_file("/proc/self/fdinfo/%d", pidfd);
+	int ok = pidfd >= 0 && info >= 0 && read(info, text, sizeof text) > 0;
+	close(info);
+	int list = open_file("/proc/%d/maps", id);
+	ok = ok && ioctl(list, PROCMAP_QUERY_REQUEST, &q) == 0;
+	int about = open_file("/proc/%d/task/%d/stat", id);
+	ok = ok && pread(about, text, sizeof text, 0) > 0;
+	q.address = 0;
+	ok = ok && ioctl(list, PROCMAP_QUERY_REQUEST, &q) == 0;
+	ok = ok && process_vm_readv(id, &here, 1, &there, 1, 0) < 0 && errno == EFAULT;
+	ok = ok && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0;
+	ok = ok && pread(about, text, sizeof text, 0) > 0;
+	close(pidfd);
+	close(list);
+	close(about);
+	return ok;
 }
 
 /* Workers start together, and note themselves when they began and ended: one
@@ -270,9 +335,17 @@ static int obey(const char *line)
 	if (strcmp(word, "addresses") == 0)
 		REPEAT(1, load(a, b));
 	if (strcmp(word, "batch") == 0)
-		REPEAT(a, write_list(MOST_IOVECS));
+		REPEAT(a, move_list(process_vm_writev, MOST_IOVECS));
 	if (strcmp(word, "single") == 0)
-		REPEAT(a, write_list(1));
+		REPEAT(a, move_list(process_vm_writev, 1));
+	if (strcmp(word, "readbatch") == 0)
+		REPEAT(a, move_list(process_vm_readv, MOST_IOVECS));
+	if (strcmp(word, "checkedbatch") == 0)
+		REPEAT(a, write_checked());
+	if (strcmp(word, "confirmedread") == 0)
+		REPEAT(a, move_list(process_vm_readv, MOST_IOVECS) && lives());
+	if (strcmp(word, "reopen") == 0)
+		REPEAT(b, open_close(a));
 	if (strcmp(word, "query") == 0)
 		REPEAT(b, query(a));
 	if (strcmp(word, "lives") == 0)
