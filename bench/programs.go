@@ -15,9 +15,27 @@ type program struct {
 	times     int                         // how often it runs in a round
 	command   func(value uint32) []string // that writes value
 	confirm   func(value uint32) error    // that it has
-	resident  []float64                   // the most memory of each round
+	used      []usage                     // of each round
 	lastValue *uint32                     // shared, so that no two runs write the same
 	idle      bool                        // writes nothing
+}
+
+// usage is what a run of a program took beside time, on average, and the most memory
+// that one had resident.
+type usage struct{ switches, faults, threads, resident float64 }
+
+// usageOf makes a group of the programs of something that they used, in the rounds
+// that count.
+func usageOf(title string, unit unit, programs []*program, of func(usage) float64) group {
+	g := group{title: title, unit: unit}
+	for _, p := range programs {
+		s := series{name: p.name, aside: p.idle}
+		for _, used := range p.used[1:] {
+			s.values = append(s.values, of(used))
+		}
+		g.series = append(g.series, s)
+	}
+	return g
 }
 
 // run makes a round: as many runs as it wants, then a look whether the value
@@ -32,11 +50,12 @@ func (b *bench) run(p *program) contender {
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, out)
 		}
-		var ns, resident float64
-		if _, err := fmt.Sscan(string(out), &ns, &resident); err != nil {
+		var ns float64
+		var used usage
+		if _, err := fmt.Sscan(string(out), &ns, &used.switches, &used.faults, &used.threads, &used.resident); err != nil {
 			return 0, err
 		}
-		p.resident = append(p.resident, resident)
+		p.used = append(p.used, used)
 		if p.idle {
 			return ns / 1e9, nil
 		}

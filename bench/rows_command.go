@@ -58,11 +58,7 @@ func (b *bench) measurePrograms(r *row, rounds int, title string, programs []*pr
 	if err != nil {
 		return nil, err
 	}
-	resident := group{title: title + ": most memory resident (`ru_maxrss`)", unit: byteCount}
-	for _, p := range programs {
-		resident.series = append(resident.series, series{name: p.name, values: p.resident[1:]})
-	}
-	r.groups = append(r.groups, resident)
+	r.groups = append(r.groups, usageOf(title+": most memory resident (`ru_maxrss`)", byteCount, programs, func(u usage) float64 { return u.resident }))
 	return all, nil
 }
 
@@ -100,7 +96,7 @@ func (b *bench) filePrograms(target *coprocess, address uint64, file *os.File) (
 func (b *bench) shortCommand() (row, error) {
 	r := row{
 		number: 9, title: "the command, 4 bytes",
-		setup: "`vmwrite write` of one 32-bit value as a whole program, from its start to its end, against others that do so. The C program takes a pidfd, asks `PROCMAP_QUERY`, writes and asks again, as `vmwrite` does; gdb, scanmem and Python check nothing. The empty Go program writes nothing: it is what Go's start and end take.",
+		setup: "`vmwrite write` of one 32-bit value as a whole program, from its start to its end, against others that do so. The C program takes a pidfd, asks `PROCMAP_QUERY`, writes and asks again; gdb, scanmem and Python check nothing. The empty Go programs write nothing: they are what the start and the end of Go take, of procfs, which initialises itself, and of a command of cobra. Threads and processes are counted by the numbers that the kernel gives to them, so what else the machine starts meanwhile counts too.",
 	}
 	target, err := b.target()
 	if err != nil {
@@ -111,8 +107,9 @@ func (b *bench) shortCommand() (row, error) {
 		return r, err
 	}
 	last := new(uint32)
+	programs := b.shortPrograms(strconv.Itoa(target.pid()), fmt.Sprintf("%#x", address))
 	var contenders []contender
-	for _, p := range b.shortPrograms(strconv.Itoa(target.pid()), fmt.Sprintf("%#x", address)) {
+	for _, p := range programs {
 		p.confirm, p.lastValue = confirmer(target, address), last
 		contenders = append(contenders, b.run(p))
 	}
@@ -120,8 +117,14 @@ func (b *bench) shortCommand() (row, error) {
 	if err != nil {
 		return r, err
 	}
-	for i, s := range all {
-		switch contenders[i].name {
+	r.groups = append(r.groups,
+		usageOf("voluntary context switches", digits, programs, func(u usage) float64 { return u.switches }),
+		usageOf("minor page faults", digits, programs, func(u usage) float64 { return u.faults }),
+		usageOf("threads and processes", digits, programs, func(u usage) float64 { return u.threads }))
+	for _, s := range all {
+		switch s.name {
+		case emptyWithProcfs:
+			r.atMost("the command, 4 bytes, time to an empty Go program with procfs", all[0].over(s), 1.9)
 		case "C":
 			r.atMost("the command, 4 bytes, time to the same in C", all[0].over(s), 3)
 			r.dependsOn("what a page fault and a context switch cost, against the start of any program")
@@ -136,6 +139,8 @@ func (b *bench) shortCommand() (row, error) {
 	return r, nil
 }
 
+const emptyWithProcfs = "Go, empty, with procfs"
+
 func (b *bench) shortPrograms(pid, address string) []*program {
 	value := func(v uint32) string { return strconv.FormatUint(uint64(v), 10) }
 	t, times := &b.tools, b.size.programs
@@ -149,7 +154,9 @@ func (b *bench) shortPrograms(pid, address string) []*program {
 		{name: "C, linked statically", times: times, command: func(v uint32) []string {
 			return []string{t.program("once-static"), pid, address, value(v)}
 		}},
-		{name: "Go, an empty program", times: times, command: func(v uint32) []string { return []string{t.program("empty")} }, idle: true},
+		{name: "Go, empty", times: times, command: func(v uint32) []string { return []string{t.program("empty")} }, idle: true},
+		{name: emptyWithProcfs, times: times, command: func(v uint32) []string { return []string{t.program("empty-procfs")} }, idle: true},
+		{name: "Go, empty, with procfs and cobra", times: times, command: func(v uint32) []string { return []string{t.program("empty-cobra")} }, idle: true},
 		{name: "gdb", times: 1, command: func(v uint32) []string {
 			return []string{t.peers["gdb"], "-p", pid, "-batch", "-nx", "-ex", "set {int}" + address + "=" + value(v)}
 		}},

@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	for _, row := range r.rows {
 		checkRow(t, row)
 	}
-	for what, want := range map[string]int{"8 bytes": 2, "batch of 16": 4, "TaskForPID": 1} {
+	for what, want := range map[string]int{"8 bytes": 2, "batch of 16": 4, "TaskForPID": 1, "the command": 2} {
 		if got := countGoals(r.rows, what); got < want {
 			t.Errorf("%d goals of %s; want %d", got, what, want)
 		}

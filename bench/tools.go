@@ -61,8 +61,10 @@ func (b *bench) prepare(install bool) error {
 	if err := build(t.vmwrite, "..", "./cmd/vmwrite"); err != nil {
 		return err
 	}
-	if err := build(t.program("empty"), ".", "./peers/empty"); err != nil {
-		return err
+	for _, name := range []string{"empty", "empty-procfs", "empty-cobra"} {
+		if err := build(t.program(name), ".", "./peers/"+name); err != nil {
+			return err
+		}
 	}
 	t.findPeers()
 	return nil
