@@ -28,6 +28,7 @@ type goal struct {
 	what    string
 	ratio   spread
 	bound   float64
+	reason  string // of the bound, where it was measured
 	least   bool   // the ratio is to be at least the bound, not at most
 	depends string // what of the machine it depends on; "" if it is the same on all
 }
@@ -43,6 +44,9 @@ func (g goal) want() string {
 	word := "at most"
 	if g.least {
 		word = "at least"
+	}
+	if g.reason != "" {
+		return fmt.Sprintf("%s %s, %s", word, digits(g.bound), g.reason)
 	}
 	return fmt.Sprintf("%s %g", word, g.bound)
 }

@@ -195,6 +195,13 @@ func TestWhatDependsOnTheMachineStandsApart(t *testing.T) {
 	}
 }
 
+func TestABoundThatWasMeasuredSaysSo(t *testing.T) {
+	g := goal{bound: 12.34, reason: "as busy loops", ratio: spreadOf([]float64{12})}
+	if got := g.want(); got != "at most 12.3, as busy loops" || !g.met() {
+		t.Errorf("%s, %s", got, g.verdict())
+	}
+}
+
 func TestAtAGlanceNamesTheFastestPeer(t *testing.T) {
 	r := row{number: 7, title: "title", groups: []group{{title: "group", unit: seconds, time: true, series: []series{
 		{name: "ours", values: []float64{4, 4}},

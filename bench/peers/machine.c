@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine takes for the things that everything else is made of. It takes
- * commands on its input, a line each, and answers with the nanoseconds that all
- * CALLS took together.
+/* What this machine takes for the things that everything else is made of, and for
+ * taking turns on its cores. It takes commands on its input, a line each, and
+ * answers with the nanoseconds that all took together.
  *
  *   call CALLS      getppid, a system call that does next to nothing
  *   fault CALLS     the first touch of a page of 4 KiB, anonymous and private
  *   handover CALLS  a byte to a process on the same core, through a pipe: a write,
  *                   a context switch, a read
+ *   spin NS         keeps a core busy for so long
  */
 #include "common.h"
 #include <sched.h>
@@ -90,6 +91,15 @@ static int handovers(long calls)
 	return ok;
 }
 
+static int spin(long ns)
+{
+	long start = now();
+	while (now() - start < ns)
+		continue;
+	printf("ok %ld\n", now() - start);
+	return 1;
+}
+
 int main(void)
 {
 	char line[64], word[16];
@@ -103,6 +113,8 @@ int main(void)
 				ok = faults(number);
 			else if (strcmp(word, "handover") == 0)
 				ok = handovers(number);
+			else if (strcmp(word, "spin") == 0)
+				ok = spin(number);
 		}
 		if (!ok)
 			printf("error %s: %m\n", strtok(line, "\n"));
