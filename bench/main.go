@@ -55,6 +55,9 @@ func (o options) main() error {
 			}
 		}
 	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
 	r, err := runAll(chosen, o.install, o.only, os.Stderr)
 	if err != nil {
 		return err

@@ -124,7 +124,7 @@ func (t *tools) findPeers() {
 			path, err = realPython(path)
 		}
 		if err != nil {
-			t.missing = append(t.missing, fmt.Sprintf("%s is left out, with what is compared with it: %v", name, err))
+			t.missing = append(t.missing, fmt.Sprintf("%s is missing, and what needs it is left out: %v", name, err))
 			continue
 		}
 		t.peers[name] = path
