@@ -182,6 +182,7 @@ func (b *bench) measureStops(r *row, threads int, stoppers []*stopper) error {
 		return err
 	}
 	r.atMost(title+"time of a call to that in C", all[0].over(all[1]), 1.5)
+	r.dependsOn("the cores: whether threads stop while we look")
 	still := group{title: title + "the target stood still, median of a round", unit: seconds, time: true}
 	longest := group{title: title + "the target stood still, longest of a round", unit: seconds, time: true}
 	for _, s := range stoppers {
