@@ -16,10 +16,15 @@ import (
 func AddressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // Hide returns b so that the compiler can't tell where it comes from, for bytes
-// that other goroutines are given and that need not move to the heap for that.
-// The caller keeps them alive until those are done, and must be sure that they do
-// not lie on a goroutine's stack, which moves.
-func Hide(b []byte) []byte { return unsafe.Slice((*byte)(pointer(AddressOf(b))), len(b)) }
+// that need not move to the heap because of what they are given to. The caller keeps
+// them alive for as long, and must be sure that they do not lie on a goroutine's stack,
+// which moves, or that the pointer to them lies on the same one and moves with it.
+func Hide(b []byte) []byte {
+	// No function is called while only a number tells where the bytes are: in a call
+	// the stack may move.
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&address)), len(b))
+}
 
 // pointer turns the address of memory that Go knows nothing of into a pointer.
 func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }

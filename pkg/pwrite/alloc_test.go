@@ -45,6 +45,12 @@ func TestMovingAllocatesNothing(t *testing.T) {
 			_, err := vm.Read(segments[:])
 			check(err)
 		}},
+		{"process_vm_writev of a few segments on the stack", func() {
+			data := [8]byte{1, 2, 3}
+			segments := [2]pwrite.Segment{{Address: base, Data: data[:4]}, {Address: base + 100, Data: data[4:]}}
+			_, err := vm.Write(segments[:])
+			check(err)
+		}},
 		{"process_vm_writev of as many segments as a call takes", func() {
 			_, err := vm.Write(many)
 			check(err)

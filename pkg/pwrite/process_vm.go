@@ -58,8 +58,19 @@ func (b ProcessVM) WriteOnce(address uint64, data []byte) (int, error) {
 	if len(data) == 0 {
 		return 0, nil
 	}
-	segments := [1]Segment{{Address: address, Data: data}}
-	return b.move(writing, segments[:], Position{})
+	if address > math.MaxUint-uint64(len(data)) {
+		return 0, unix.EOVERFLOW
+	}
+	return b.once(writing, address, data)
+}
+
+// once makes one call for bytes that there are, at addresses that a word holds.
+func (b ProcessVM) once(d direction, address uint64, data []byte) (int, error) {
+	data = data[:min(len(data), maxBytes)]
+	local := [1]unix.Iovec{{Base: &data[0]}}
+	local[0].SetLen(len(data))
+	remote := [1]unix.RemoteIovec{{Base: uintptr(address), Len: len(data)}}
+	return b.call(d, local[:], remote[:])
 }
 
 // direction is a value and not a function, because what is passed to a function
@@ -71,11 +82,12 @@ const (
 	writing direction = true
 )
 
-// move makes one call for the segments from p on. The arrays that describe them
-// to the kernel stay in the functions that make the call: passed on, they would
-// take the callers' bytes to the heap.
+// move makes one call for the segments from p on.
 func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error) {
-	if len(segments)-p.Segment > 1 && threadsFor(len(segments[p.Segment].Data)-p.Offset) == 1 {
+	if left := len(segments) - p.Segment; left > 1 && threadsFor(len(segments[p.Segment].Data)-p.Offset) == 1 {
+		if left <= few {
+			return b.moveFew(d, segments, p)
+		}
 		return b.moveMany(d, segments, p)
 	}
 	address, data, err := nextInWord(segments, p, math.MaxInt)
@@ -85,21 +97,43 @@ func (b ProcessVM) move(d direction, segments []Segment, p Position) (int, error
 	if threads := threadsFor(len(data)); threads > 1 {
 		return b.moveParallel(d, address, data, threads)
 	}
-	data = data[:min(len(data), maxBytes)]
-	local := [1]unix.Iovec{{Base: &data[0]}}
-	local[0].SetLen(len(data))
-	remote := [1]unix.RemoteIovec{{Base: uintptr(address), Len: len(data)}}
-	return b.call(d, local[:], remote[:])
+	return b.once(d, address, data)
 }
 
-// moveMany is apart so that only batches need its 32 KiB of stack.
+// few is how many segments are described in little memory: that of MaxSegments takes
+// as long to be cleared as a call or two.
+const few = 32
+
+// moveFew and moveMany are apart so that a call needs, and clears, no more of the
+// stack than its segments take.
 //
+//go:noinline
+func (b ProcessVM) moveFew(d direction, segments []Segment, p Position) (int, error) {
+	var local [few]unix.Iovec
+	var remote [few]unix.RemoteIovec
+	n, err := describe(segments, p, local[:], remote[:])
+	if err != nil {
+		return 0, err
+	}
+	return b.call(d, local[:n], remote[:n])
+}
+
 //go:noinline
 func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, error) {
 	var local [MaxSegments]unix.Iovec
 	var remote [MaxSegments]unix.RemoteIovec
-	n, budget := 0, maxBytes
-	for n < MaxSegments && budget > 0 {
+	n, err := describe(segments, p, local[:], remote[:])
+	if err != nil {
+		return 0, err
+	}
+	return b.call(d, local[:n], remote[:n])
+}
+
+// describe describes to the kernel what one call moves of the segments from p on,
+// and returns how many of the descriptions it has filled. They must lie on the stack,
+// for which the callers' bytes need not move to the heap.
+func describe(segments []Segment, p Position, local []unix.Iovec, remote []unix.RemoteIovec) (n int, err error) {
+	for budget := maxBytes; n < len(local) && budget > 0; n++ {
 		if p = p.skipEmpty(segments); p.Segment == len(segments) {
 			break
 		}
@@ -113,14 +147,13 @@ func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, e
 		if err != nil {
 			break // what precedes it may still be moved
 		}
-		local[n].Base = &data[0]
+		local[n].Base = &linux.Hide(data)[0]
 		local[n].SetLen(len(data))
 		remote[n] = unix.RemoteIovec{Base: uintptr(address), Len: len(data)}
-		n++
 		budget -= len(data)
 		p = Position{Segment: p.Segment + 1}
 	}
-	return b.call(d, local[:n], remote[:n])
+	return n, nil
 }
 
 // nextInWord is [Position.next], of at most limit bytes, for addresses that a
@@ -138,23 +171,31 @@ func nextInWord(segments []Segment, p Position, limit int) (uint64, []byte, erro
 
 func (b ProcessVM) call(d direction, local []unix.Iovec, remote []unix.RemoteIovec) (int, error) {
 	n, err := call(b.PID, d, local, remote)
-	switch err {
+	if err != nil {
+		err = reason(d, local[0], err)
+	}
+	return n, err
+}
+
+// reason returns what an errno of a call means.
+func reason(d direction, first unix.Iovec, errno error) error {
+	switch errno {
 	case unix.ESRCH:
-		return n, ErrNotFound
+		return ErrNotFound
 	case unix.EFAULT:
-		if localFault(d, local[0]) {
-			return n, ErrLocalFault
+		if localFault(d, first) {
+			return ErrLocalFault
 		}
 	case unix.ENOSYS:
-		return n, refusal(unix.ENOSYS)
+		return refusal(unix.ENOSYS)
 	case unix.EPERM:
 		// The kernel always allows a transfer of nothing, which says nothing of the
 		// process. A filter can't tell it from another: it sees no segments.
 		if _, err := call(os.Getpid(), d, nil, nil); err != nil {
-			return n, refusal(unix.EPERM)
+			return refusal(unix.EPERM)
 		}
 	}
-	return n, err
+	return errno
 }
 
 func refusal(errno unix.Errno) error { return fmt.Errorf("%w: %w", ErrRefused, errno) }
