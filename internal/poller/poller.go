@@ -46,6 +46,21 @@ func Open(path string, flags int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+// Read reads the front of a file into p by one read, which gives all of a file of /proc
+// that is shorter than p and than a page.
+func Read(path string, p []byte) (int, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, p)
+	if err != nil {
+		return 0, &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	return n, nil
+}
+
 // ReadFile is os.ReadFile for a file that is not polled.
 func ReadFile(path string) ([]byte, error) {
 	file, err := Open(path, unix.O_RDONLY)

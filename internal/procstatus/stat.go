@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"github.com/vmwrite/vmwrite/internal/poller"
-	"golang.org/x/sys/unix"
 )
 
 // Flags of a thread, from the kernel's linux/sched.h.
@@ -20,75 +19,86 @@ const (
 )
 
 // Stat is what /proc/PID/task/TID/stat says of a thread and of the program that it
-// runs: proc_pid_stat(5). Reading it allocates nothing.
+// runs: proc_pid_stat(5).
 type Stat struct {
 	State byte   // R, S, D, T, t, Z, X, I
 	Flags uint64 // PF_RANDOMIZE and so on
-	// Where the program's code, stack and heap begin. They are 0 for a thread
-	// without an address space, and StartCode is 1 and the others 0 when the caller
-	// has no right to know.
-	StartCode, StartStack, StartBrk uint64
+	// StartCode is where the program's code begins: 0 for a thread without an address
+	// space, and 1 when the caller has no right to know.
+	StartCode uint64
+	// Code and Heap are where in the text it says where the program's code begins and
+	// ends and its stack begins (startcode, endcode and startstack), and its heap
+	// (start_brk).
+	Code, Heap Place
 }
 
-// StatSize is more than the bytes that /proc/PID/task/TID/stat has.
-const StatSize = 2048
+// Place is the bytes of a text from Start to before End.
+type Place struct{ Start, End int }
 
-// ReadStat reads the stat of a thread of a process. The error wraps ENOENT or
-// ESRCH when there is none.
+// StatSize is more than the bytes that /proc/PID/task/TID/stat has.
+const StatSize = 1024
+
+// ReadStat reads the stat of a thread of a process, without its text. The error wraps
+// ENOENT or ESRCH when there is none.
 func ReadStat(pid, tid int) (Stat, error) {
-	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/stat", unix.O_RDONLY)
+	var buffer [StatSize]byte
+	text, err := ReadStatText(pid, tid, &buffer)
 	if err != nil {
 		return Stat{}, err
 	}
-	defer file.Close()
-	var text [StatSize]byte
-	n, err := file.Read(text[:])
-	if err != nil {
-		return Stat{}, err
-	}
-	return ParseStat(text[:n])
+	return ParseStat(text)
+}
+
+// ReadStatText reads the text of the stat of a thread into a buffer.
+func ReadStatText(pid, tid int, buffer *[StatSize]byte) ([]byte, error) {
+	n, err := poller.Read("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/stat", buffer[:])
+	return buffer[:n], err
 }
 
 var errStat = errors.New("malformed /proc/PID/task/TID/stat")
 
-// ParseStat parses the text of /proc/PID/task/TID/stat.
+// ParseStat parses the text of /proc/PID/task/TID/stat, and allocates nothing.
 func ParseStat(text []byte) (s Stat, err error) {
 	// The name stands in parentheses, and may hold some itself.
 	name := bytes.LastIndexByte(text, ')')
 	if name < 0 || len(text) < name+3 {
 		return Stat{}, errStat
 	}
-	s.State = text[name+2]
-	field := 3 // the state's number
-	for rest := text[name+3:]; field < 47; {
-		field++
-		var value uint64
-		if value, rest, err = nextNumber(rest); err != nil {
-			return Stat{}, err
+	at := name + 2
+	var starts [49]int // of the fields
+	for field := 4; field < len(starts); field++ {
+		space := bytes.IndexByte(text[at:], ' ')
+		if space < 0 {
+			return Stat{}, errStat
 		}
-		switch field {
-		case 9:
-			s.Flags = value
-		case 26:
-			s.StartCode = value
-		case 28:
-			s.StartStack = value
-		case 47:
-			s.StartBrk = value
-		}
+		at += space + 1
+		starts[field] = at
 	}
-	return s, nil
+	flags, err := number(text[starts[9]:])
+	if err != nil {
+		return Stat{}, err
+	}
+	code, err := number(text[starts[26]:])
+	if err != nil {
+		return Stat{}, err
+	}
+	return Stat{
+		State: text[name+2], Flags: flags, StartCode: code,
+		Code: Place{starts[26], starts[29]}, Heap: Place{starts[47], starts[48]},
+	}, nil
 }
 
-// nextNumber returns the number behind a space, without its sign.
-func nextNumber(text []byte) (value uint64, rest []byte, err error) {
-	text = bytes.TrimPrefix(bytes.TrimPrefix(text, []byte(" ")), []byte("-"))
-	i := 0
-	for ; i < len(text) && '0' <= text[i] && text[i] <= '9'; i++ {
-		value = value*10 + uint64(text[i]-'0')
+// number returns the number at the front of text, up to a space.
+func number(text []byte) (value uint64, err error) {
+	digits, _, _ := bytes.Cut(text, []byte(" "))
+	for _, d := range digits {
+		if d < '0' || '9' < d {
+			return 0, errStat
+		}
+		value = value*10 + uint64(d-'0')
 	}
-	if i == 0 {
-		return 0, nil, errStat
+	if len(digits) == 0 {
+		return 0, errStat
 	}
-	return value, text[i:], nil
+	return value, nil
 }

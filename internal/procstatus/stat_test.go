@@ -14,7 +14,7 @@ func TestStatOfThisThread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.ContainsRune("RS", rune(s.State)) || s.StartCode == 0 || s.StartStack < s.StartCode || s.StartBrk == 0 ||
+	if !strings.ContainsRune("RS", rune(s.State)) || s.StartCode == 0 ||
 		s.Flags&(PF_KTHREAD|PF_IO_WORKER|PF_USER_WORKER) != 0 {
 		t.Errorf("ReadStat = %+v", s)
 	}
@@ -34,13 +34,17 @@ func statText(name string) string {
 }
 
 func TestParseStat(t *testing.T) {
-	want := Stat{State: 'S', Flags: 9, StartCode: 26, StartStack: 28, StartBrk: 47}
 	for _, name := range []string{"a", "a b", ") S 1 2 3", "(((", "\n"} {
-		if got, err := ParseStat([]byte(statText(name))); err != nil || got != want {
-			t.Errorf("ParseStat of a program named %q = %+v, %v; want %+v", name, got, err, want)
+		text := statText(name)
+		got, err := ParseStat([]byte(text))
+		if err != nil || got.State != 'S' || got.Flags != 9 || got.StartCode != 26 {
+			t.Fatalf("ParseStat of a program named %q = %+v, %v", name, got, err)
+		}
+		if code, heap := text[got.Code.Start:got.Code.End], text[got.Heap.Start:got.Heap.End]; code != "26 27 28 " || heap != "47 " {
+			t.Errorf("ParseStat of a program named %q finds its code in %q and its heap in %q", name, code, heap)
 		}
 	}
-	for _, text := range []string{"", "1", "1 (a)", "1 (a) ", "1 (a) S", "1 (a) S x", statText("a")[:60]} {
+	for _, text := range []string{"", "1", "1 (a)", "1 (a) ", "1 (a) S", "1 (a) S x", statText("a")[:60], strings.Replace(statText("a"), " 9 ", " x ", 1), strings.Replace(statText("a"), " 26 ", "  ", 1)} {
 		if got, err := ParseStat([]byte(text)); err == nil {
 			t.Errorf("ParseStat(%q) = %+v; want an error", text, got)
 		}
@@ -50,8 +54,14 @@ func TestParseStat(t *testing.T) {
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte(statText("a")))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if s, err := ParseStat(text); err != nil && s != (Stat{}) {
+		s, err := ParseStat(text)
+		if err != nil && s != (Stat{}) {
 			t.Errorf("ParseStat(%q) = %+v, %v", text, s, err)
+		}
+		for _, p := range []Place{s.Code, s.Heap} {
+			if p.Start < 0 || p.Start > p.End || p.End > len(text) {
+				t.Errorf("ParseStat(%q) finds %+v", text, p)
+			}
 		}
 	})
 }

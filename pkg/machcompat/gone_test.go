@@ -27,7 +27,8 @@ func TestWholeWriteIntoAnotherAddressSpaceIsNoSuccess(t *testing.T) {
 	if answer := target.Try("execself"); answer != "ready" {
 		t.Fatal(answer)
 	}
-	result := task.verify(segments, result{place: pwrite.Position{Segment: 1}}, procmaps.Write)
+	result := result{place: pwrite.Position{Segment: 1}}
+	task.verify(segments, &result, procmaps.Write)
 	if result.done() || !result.gone {
 		t.Fatalf("the write counts as done: %+v", result)
 	}

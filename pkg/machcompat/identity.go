@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,118 +34,152 @@ import (
 // be the same, so the 16 random bytes that the kernel gives each program are
 // compared too, and the opened address space must live.
 type identity struct {
-	pid     int
-	file    *os.File // /proc/PID/task/PID/stat
-	fd      int
-	maps    *procmaps.Maps
-	program layout
+	pid        int
+	stat       int // /proc/PID/task/PID/stat, open
+	maps       *procmaps.Maps
+	code, heap layout
 
 	random        [16]byte // what AT_RANDOM of getauxval(3) points to
 	randomAddress uint64   // 0 for a program with a random layout
 
-	confirmed atomic.Int64 // when it was confirmed last, in nanoseconds after processStart
+	confirmed atomic.Int64 // when it was confirmed last: see now
 }
 
-// layout is where a program's code, stack and heap begin. The kernel also tells
-// of its arguments, but programs move those to change their name.
-type layout struct{ code, stack, heap uint64 }
+// layout is what the text of stat says of where parts of a program begin. The kernel
+// also tells of its arguments, but programs move those to change their name.
+type layout struct {
+	text string
+	// at is where in the text that stood last. Before it stand numbers that grow, so
+	// that it moves now and then.
+	at atomic.Int64
+}
 
-func layoutOf(s procstatus.Stat) layout { return layout{s.StartCode, s.StartStack, s.StartBrk} }
+func (l *layout) note(text []byte, at procstatus.Place) {
+	l.text = string(text[at.Start:at.End])
+	l.at.Store(int64(at.Start))
+}
+
+// standsIn reports whether a text says the same at the same place.
+func (l *layout) standsIn(text []byte) bool {
+	at := int(l.at.Load())
+	return at+len(l.text) <= len(text) && string(text[at:at+len(l.text)]) == l.text
+}
 
 var processStart = time.Now()
 
 // recent is for how long a confirmation counts: less than a thread can be held up
-// between a question and the write that follows it.
+// between a question and the write that follows it. So in a loop of short writes the
+// confirmation of one is that before the next.
 const recent = 20 * time.Microsecond
 
 // errHidden means that the process no longer lets us know what it runs.
 var errHidden = fmt.Errorf("the process no longer shows which program it runs: %w", unix.EPERM)
 
-// open notes what the process is. maps must be of it, and is confirmed to be.
-func (i *identity) open(pid int, maps *procmaps.Maps) (err error) {
-	i.pid, i.maps = pid, maps
+// open notes what the process is.
+func (i *identity) open(pid int) (err error) {
+	i.pid = pid
 	path := "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(pid) + "/stat"
-	if i.file, err = poller.Open(path, unix.O_RDONLY); err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return unix.ESRCH
-		}
-		return err
+	if i.stat, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		i.stat = -1
+		return &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	i.fd = int(i.file.Fd())
-	stat, err := i.stat()
+	var buffer [procstatus.StatSize]byte
+	text, err := i.read(&buffer)
 	if err != nil {
 		return err
 	}
-	i.program = layoutOf(stat)
-	if stat.Flags&procstatus.PF_RANDOMIZE == 0 {
-		if i.randomAddress, err = randomAddress(pid); err != nil {
-			return err
-		}
-		if i.random, err = i.readRandom(); err != nil {
-			return err
-		}
+	text, stat, err := i.parse(text, &buffer)
+	if err != nil {
+		return err
 	}
-	return maps.Alive()
+	i.code.note(text, stat.Code)
+	i.heap.note(text, stat.Heap)
+	if stat.Flags&procstatus.PF_RANDOMIZE != 0 {
+		return nil
+	}
+	if i.randomAddress, err = randomAddress(pid); err == nil {
+		i.random, err = i.readRandom()
+	}
+	return err
 }
 
 func (i *identity) close() {
-	if i.file != nil {
-		i.file.Close()
+	if i.stat >= 0 {
+		unix.Close(i.stat)
 	}
 }
 
 // confirmRecent is confirm, but for a confirmation that was just made.
 func (i *identity) confirmRecent() error {
-	if time.Since(processStart)-time.Duration(i.confirmed.Load()) < recent {
+	if now()-i.confirmed.Load() < int64(recent) {
 		return nil
 	}
 	return i.confirm()
 }
 
+// now is the time, in nanoseconds after processStart.
+func now() int64 { return int64(time.Since(processStart)) }
+
 // confirm returns nil if the process lives and runs the program that it ran when
 // it was opened; ESRCH if not; errHidden if it can't be told.
 func (i *identity) confirm() error {
-	stat, err := i.stat()
+	var buffer [procstatus.StatSize]byte
+	text, err := i.read(&buffer)
+	if err == nil && (i.randomAddress != 0 || !i.code.standsIn(text) || !i.heap.standsIn(text)) {
+		err = i.compare(text, &buffer)
+	}
+	if err == nil {
+		i.confirmed.Store(now())
+	}
+	return err
+}
+
+// compare is confirm for the text of stat that lies in the buffer.
+func (i *identity) compare(text []byte, buffer *[procstatus.StatSize]byte) error {
+	text, stat, err := i.parse(text, buffer)
 	switch {
 	case err != nil:
 		return err
-	case stat.StartCode == 1 && i.program.code != 1:
+	case stat.StartCode == 1 && !strings.HasPrefix(i.code.text, "1 "):
 		if err := i.maps.Alive(); err != nil {
 			return err
 		}
 		return errHidden
-	case layoutOf(stat) != i.program:
+	case string(text[stat.Code.Start:stat.Code.End]) != i.code.text || string(text[stat.Heap.Start:stat.Heap.End]) != i.heap.text:
 		return procmaps.ErrGone
 	}
-	if i.randomAddress != 0 {
-		if err := i.maps.Alive(); err != nil {
-			return err
-		}
-		switch random, err := i.readRandom(); {
-		case err != nil:
-			return procmaps.ErrGone
-		case random != i.random && random != [16]byte{}: // which the program has erased
-			return procmaps.ErrGone
-		}
+	i.code.at.Store(int64(stat.Code.Start))
+	i.heap.at.Store(int64(stat.Heap.Start))
+	if i.randomAddress == 0 {
+		return nil
 	}
-	i.confirmed.Store(int64(time.Since(processStart)))
+	if err := i.maps.Alive(); err != nil {
+		return err
+	}
+	random, err := i.readRandom()
+	if err != nil || (random != i.random && random != [16]byte{}) { // which the program has erased
+		return procmaps.ErrGone
+	}
 	return nil
 }
 
-// stat reads the stat of the first thread or, when that has ended before the
+// parse parses the text of the first thread or, when that has ended before the
 // others and so has no address space any more, of another one.
-func (i *identity) stat() (procstatus.Stat, error) {
-	stat, err := i.firstStat()
+func (i *identity) parse(text []byte, buffer *[procstatus.StatSize]byte) ([]byte, procstatus.Stat, error) {
+	stat, err := procstatus.ParseStat(text)
 	if err != nil || stat.StartCode != 0 {
-		return stat, err
+		return text, stat, err
 	}
 	err = procmaps.ErrGone
 	listErr := tryThreads(i.pid, func(tid int) bool {
-		other, readErr := procstatus.ReadStat(i.pid, tid)
-		if readErr == nil && other.StartCode != 0 {
+		other, readErr := procstatus.ReadStatText(i.pid, tid, buffer)
+		if readErr == nil {
+			stat, readErr = procstatus.ParseStat(other)
+		}
+		if readErr == nil && stat.StartCode != 0 {
 			// If the process is still there, the number meant it.
-			stat = other
-			_, err = i.firstStat()
+			text = other
+			_, err = i.read(new([procstatus.StatSize]byte))
 			return true
 		}
 		if isShortage(readErr) {
@@ -155,7 +190,7 @@ func (i *identity) stat() (procstatus.Stat, error) {
 	if isShortage(listErr) {
 		err = listErr
 	}
-	return stat, err
+	return text, stat, err
 }
 
 // isShortage reports whether err says nothing of the process.
@@ -163,17 +198,17 @@ func isShortage(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
-func (i *identity) firstStat() (procstatus.Stat, error) {
-	var text [procstatus.StatSize]byte
-	n, err := unix.Pread(i.fd, text[:], 0)
+// read reads the stat of the first thread.
+func (i *identity) read(buffer *[procstatus.StatSize]byte) ([]byte, error) {
+	n, err := unix.Pread(i.stat, buffer[:], 0)
 	runtime.KeepAlive(i)
-	if err == unix.ESRCH {
-		return procstatus.Stat{}, procmaps.ErrGone
-	}
 	if err != nil {
-		return procstatus.Stat{}, err
+		if err == unix.ESRCH {
+			err = procmaps.ErrGone
+		}
+		return nil, err
 	}
-	return procstatus.ParseStat(text[:n])
+	return buffer[:n], nil
 }
 
 // readRandom reads the random bytes of the program that the process runs now.

@@ -62,7 +62,7 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 	if r.err == nil && b.byPID() {
 		r.place, r.err = p.vm.Read(segments)
 		if !p.leavesProcessVM(r.err) {
-			r = p.verify(segments, r, procmaps.Read)
+			p.verify(segments, &r, procmaps.Read)
 		} else {
 			b.file, r.err = p.procMem()
 		}
@@ -89,7 +89,7 @@ func (p *process) readFile(b backend, segments []pwrite.Segment) (r result) {
 			clipped[0].Data = clipped[0].Data[:found.address-clipped[0].Address]
 		}
 		r.place, r.err = b.file.Read(clipped[:])
-		r = p.verify(clipped[:], r, procmaps.Read)
+		p.verify(clipped[:], &r, procmaps.Read)
 		if r.done() && found.code != KERN_SUCCESS {
 			r.place, r.found = pwrite.Position{Offset: len(clipped[0].Data)}, found
 		}

@@ -135,7 +135,7 @@ func (p *process) leave() {
 // backend that was asked for; or with KERN_INVALID_ARGUMENT for [Atomic] together
 // with [StopNever].
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
-	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}}
+	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}, identity: identity{stat: -1}}
 	p.stops.opening = make(chan struct{}, 1)
 	p.settings.stopTimeout = DefaultStopTimeout
 	for _, opt := range opts {
@@ -181,15 +181,18 @@ func (p *process) acquire() error {
 	if err != nil {
 		return err
 	}
-	if p.maps, err = openMaps(p.pid, p.settings.mapSource); err != nil {
+	// What the process is is noted before its mappings are opened, and confirmed
+	// afterwards, so that both are of one program.
+	if err = p.identity.open(p.pid); err == nil {
+		p.maps, err = openMaps(p.pid, p.settings.mapSource)
+	}
+	if err != nil {
 		if errors.Is(err, unix.ESRCH) || (errors.Is(err, unix.ENOENT) && !diagnose.Exists(p.pid)) {
 			return unix.ESRCH
 		}
 		return err
 	}
-	if err := p.identity.open(p.pid, p.maps); err != nil {
-		return err
-	}
+	p.identity.maps = p.maps
 	if err := p.tryAccess(); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (p *process) write(s scope, segments []pwrite.Segment, atomic bool) error {
 	if r.done() {
 		r = p.attempt(plan, s, segments)
 	}
-	if p.needsFile(plan, r) {
+	if !r.done() && p.needsFile(plan, r) {
 		if plan, r = p.planFile(atomic); r.done() {
 			r = p.attempt(plan, s, segments)
 		}
@@ -267,8 +267,18 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 	if plan.atomic {
 		return p.writeOrRestore(plan.backend, s, segments)
 	}
-	r.place, r.err = plan.backend.write(segments)
-	return p.verify(segments, r, procmaps.Write)
+	if !plan.inPage || !p.writeOnce(&segments[0]) {
+		r.place, r.err = plan.backend.write(segments)
+	}
+	p.verify(segments, &r, procmaps.Write)
+	return r
+}
+
+// writeOnce writes a segment whole, by one call, or nothing and leaves it to others to
+// say why.
+func (p *process) writeOnce(s *pwrite.Segment) bool {
+	n, err := p.vm.WriteOnce(s.Address, s.Data)
+	return err == nil && n == len(s.Data)
 }
 
 // verify explains what is missing after a transfer, or confirms one that is whole:
@@ -276,11 +286,11 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 // program now, that may have received the bytes. (/proc/PID/mem stays with its
 // address space, but a write there must not be called a success either when the
 // task is no more.)
-func (p *process) verify(segments []pwrite.Segment, r result, want procmaps.Perms) result {
+func (p *process) verify(segments []pwrite.Segment, r *result, want procmaps.Perms) {
 	if r.err == nil {
 		r.err = p.identity.confirm()
 		r.gone = r.err != nil
-		return r
+		return
 	}
 	if e, ok := errors.AsType[*pwrite.TransferError](r.err); ok {
 		r.afterFault = e.WrittenAfterFault
@@ -289,7 +299,7 @@ func (p *process) verify(segments []pwrite.Segment, r result, want procmaps.Perm
 	missing, size := segment.Address+uint64(r.place.Offset), uint64(len(segment.Data)-r.place.Offset)
 	beyondWord := errors.Is(r.err, unix.EOVERFLOW) // of this program, or of all
 	if !isPageFault(r.err) && !beyondWord {
-		return r
+		return
 	}
 	r.err = errnoOf(r.err)
 	found, err := p.checkRange(missing, size, want, nil)
@@ -299,12 +309,11 @@ func (p *process) verify(segments []pwrite.Segment, r result, want procmaps.Perm
 	case found.code != KERN_SUCCESS && found.address == missing:
 		r.found = found
 	case beyondWord:
-		return r
+		return
 	default:
 		r.found = fault{code: KERN_MEMORY_ERROR, address: missing}
 	}
 	r.found.segment = r.place.Segment
-	return r
 }
 
 // writeOrRestore writes while the target is stopped, and puts back what was
@@ -326,12 +335,12 @@ func (p *process) writeOrRestore(b backend, s scope, segments []pwrite.Segment) 
 	}
 	if err != nil {
 		r.err = err
-		r = p.verify(segments, r, procmaps.Write)
+		p.verify(segments, &r, procmaps.Write)
 		r.place = pwrite.Position{}
 		return r
 	}
 	r.place, r.err = b.write(segments)
-	r = p.verify(segments, r, procmaps.Write)
+	p.verify(segments, &r, procmaps.Write)
 	if r.done() || r.gone || (r.place == (pwrite.Position{}) && len(r.afterFault) == 0) {
 		return r
 	}
