@@ -187,9 +187,8 @@ static int open_file(const char *format, int id)
 /* The calls of TaskForPID and Close, in their order:
  *   pidfd_open
  *   open, read, close of /proc/self/fdinfo/PIDFD   do both mean the same by a pid?
- *   open, PROCMAP_QUERY of /proc/PID/maps          is there one, and the query?
  *   open, pread of /proc/PID/task/PID/stat         which program is it?
- *   PROCMAP_QUERY                                  does the address space live?
+ *   open, PROCMAP_QUERY of /proc/PID/maps          is there one, and the query?
  *   process_vm_readv of address 0                  may we? EFAULT says yes
  *   pidfd_send_signal of 0                         was the pid given to another?
  *   pread of stat                                  is it still the same program?
@@ -204,11 +203,9 @@ static int open_close(pid_t id)
 	int info = open_file("/proc/self/fdinfo/%d", pidfd);
 	int ok = pidfd >= 0 && info >= 0 && read(info, text, sizeof text) > 0;
 	close(info);
-	int list = open_file("/proc/%d/maps", id);
-	ok = ok && ioctl(list, PROCMAP_QUERY_REQUEST, &q) == 0;
 	int about = open_file("/proc/%d/task/%d/stat", id);
 	ok = ok && pread(about, text, sizeof text, 0) > 0;
-	q.address = 0;
+	int list = open_file("/proc/%d/maps", id);
 	ok = ok && ioctl(list, PROCMAP_QUERY_REQUEST, &q) == 0;
 	ok = ok && process_vm_readv(id, &here, 1, &there, 1, 0) < 0 && errno == EFAULT;
 	ok = ok && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0;

@@ -218,19 +218,15 @@ var errNoProc = errors.New("no /proc is mounted, or it is of another pid namespa
 // by the same number: in a container with the host's /proc they do not, and the
 // mappings of one process would be checked before a write into another.
 func confirmProc(pid, pidfd int) error {
-	file, err := poller.Open("/proc/self/fdinfo/"+strconv.Itoa(pidfd), unix.O_RDONLY)
+	var text [1024]byte
+	n, err := poller.Read("/proc/self/fdinfo/"+strconv.Itoa(pidfd), text[:])
 	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("%w: %w", errNoProc, err)
 	}
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := io.ReadAll(file)
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(info)) {
+	for line := range strings.Lines(string(text[:n])) {
 		if value, ok := strings.CutPrefix(line, "Pid:"); ok {
 			switch shown, _ := strconv.Atoi(strings.TrimSpace(value)); shown {
 			case pid:
@@ -260,7 +256,14 @@ func confirmOwnProc() error {
 // change it: a read of a page that no process has.
 func (p *process) tryAccess() error {
 	if p.settings.backend != ProcMem {
+		// EFAULT is the answer to who has the right, so that pwrite need not find out
+		// whose memory it was that faulted.
 		var b [1]byte
+		local, remote := [1]unix.Iovec{{Base: &b[0]}}, [1]unix.RemoteIovec{{Len: 1}}
+		local[0].SetLen(1)
+		if _, err := unix.ProcessVMReadv(p.pid, local[:], remote[:], 0); err == unix.EFAULT {
+			return nil
+		}
 		_, err := p.vm.Read([]pwrite.Segment{{Address: 0, Data: b[:]}})
 		switch {
 		case err == nil || errors.Is(err, unix.EFAULT):

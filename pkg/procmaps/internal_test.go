@@ -132,7 +132,7 @@ func TestAnErrorOfReadNamesTheFile(t *testing.T) {
 // same mappings, and has no ioctl.
 func TestAutoTakesTheTextWhereTheKernelHasNoIoctl(t *testing.T) {
 	m := mapsOf(t, "/proc/self/smaps", Auto)
-	if got := m.bestSource(); got != Text {
+	if got, _ := m.bestSource(); got != Text {
 		t.Errorf("bestSource() = %v; want text", got)
 	}
 	m.source = Ioctl

@@ -77,21 +77,24 @@ func Open(pid int, options ...Option) (*Maps, error) {
 		option(m)
 	}
 	if m.source == Auto {
-		m.source = m.bestSource()
+		m.source, err = m.bestSource()
+	} else {
+		err = m.Alive()
 	}
-	if err := m.Alive(); err != nil {
+	if err != nil {
 		m.Close()
 		return nil, err
 	}
 	return m, nil
 }
 
-// bestSource returns what Auto stands for.
-func (m *Maps) bestSource() Source {
-	if _, err := m.query(0, &linux.ProcmapQuery{}, nil); err != nil && err != ErrGone {
-		return Text
+// bestSource returns what Auto stands for, and what Alive returns by that.
+func (m *Maps) bestSource() (Source, error) {
+	_, err := m.query(0, &linux.ProcmapQuery{}, nil)
+	if err == nil || err == ErrGone {
+		return Ioctl, err
 	}
-	return Ioctl
+	return Text, m.aliveText()
 }
 
 // Close lets go of the address space. No other call may be under way.
