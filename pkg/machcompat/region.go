@@ -202,7 +202,7 @@ func (p *process) checkSegments(segments []pwrite.Segment, want procmaps.Perms) 
 		return p.checkRange(segments[0].Address, uint64(len(segments[0].Data)), want, nil)
 	}
 	good := spanSets.Get().(*spanSet)
-	good.spans = good.spans[:0]
+	good.spans, good.last = good.spans[:0], 0
 	defer spanSets.Put(good)
 	if p.maps.Source() == procmaps.Text {
 		// Each question to the text reads it from the front: ask once.
@@ -229,20 +229,30 @@ func (p *process) checkSegments(segments []pwrite.Segment, want procmaps.Perms) 
 
 // spanSet is what a check has found to have the wanted permissions: spans in
 // address order, of which adjacent ones are joined.
-type spanSet struct{ spans []procmaps.Span }
+type spanSet struct {
+	spans []procmaps.Span
+	last  int // index of the one that the last range lay in: mostly the next one does too
+}
 
 var spanSets = sync.Pool{New: func() any { return new(spanSet) }}
 
 // covering returns the span that all of the range lies in.
-func (g *spanSet) covering(address, size uint64) (procmaps.Span, bool) {
+func (g *spanSet) covering(address, size uint64) (span procmaps.Span, ok bool) {
 	if size == 0 {
-		return procmaps.Span{}, true
+		return span, true
 	}
-	i := g.after(address)
-	if i == 0 || rangeWraps(address, size) || address+size > g.spans[i-1].End {
-		return procmaps.Span{}, false
+	covers := func(s *procmaps.Span) bool {
+		return s.Start <= address && address < s.End && size <= s.End-address
 	}
-	return g.spans[i-1], true
+	if g.last < len(g.spans) && covers(&g.spans[g.last]) {
+		return g.spans[g.last], true
+	}
+	i := g.after(address) - 1
+	if i < 0 || !covers(&g.spans[i]) {
+		return span, false
+	}
+	g.last = i
+	return g.spans[i], true
 }
 
 // after returns the index of the first span that starts above address.
