@@ -133,25 +133,22 @@ func (b ProcessVM) moveMany(d direction, segments []Segment, p Position) (int, e
 // and returns how many of the descriptions it has filled. They must lie on the stack,
 // for which the callers' bytes need not move to the heap.
 func describe(segments []Segment, p Position, local []unix.Iovec, remote []unix.RemoteIovec) (n int, err error) {
-	for budget := maxBytes; n < len(local) && budget > 0; n++ {
-		if p = p.skipEmpty(segments); p.Segment == len(segments) {
-			break
-		}
-		if n > 0 && threadsFor(len(segments[p.Segment].Data)) > 1 {
-			break // it has a call, or many, to itself
-		}
+	budget := maxBytes
+	for ; p.Segment < len(segments) && n < len(local) && budget > 0; p = (Position{Segment: p.Segment + 1}) {
 		address, data, err := nextInWord(segments, p, budget)
-		if err != nil && n == 0 {
+		switch {
+		case err != nil && n == 0:
 			return 0, err
-		}
-		if err != nil {
-			break // what precedes it may still be moved
+		case err != nil, n > 0 && threadsFor(len(segments[p.Segment].Data)) > 1:
+			return n, nil // what precedes it goes alone: it can't be moved, or has a call to itself
+		case len(data) == 0:
+			continue
 		}
 		local[n].Base = &linux.Hide(data)[0]
 		local[n].SetLen(len(data))
 		remote[n] = unix.RemoteIovec{Base: uintptr(address), Len: len(data)}
 		budget -= len(data)
-		p = Position{Segment: p.Segment + 1}
+		n++
 	}
 	return n, nil
 }
