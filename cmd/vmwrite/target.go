@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
 )
 
 // targetFlags name the process.
@@ -160,7 +162,7 @@ func (f *backendFlags) options() ([]machcompat.Option, error) {
 func wordSize(pid int) int {
 	const class32, class64 = 1, 2 // ELFCLASS32, ELFCLASS64 of elf(5)
 	var header [5]byte
-	file, err := os.Open("/proc/" + strconv.Itoa(pid) + "/exe")
+	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/exe", unix.O_RDONLY)
 	if err == nil {
 		_, err = io.ReadFull(file, header[:])
 		file.Close()

@@ -206,7 +206,9 @@ func (j *job) encoding() (encoding, error) {
 	if err := checkType(e.kind); err != nil {
 		return encoding{}, err
 	}
-	e.word = wordSize(j.pid)
+	if e.kind == "ptr" || j.isBatch() {
+		e.word = wordSize(j.pid)
+	}
 	return e, nil
 }
 
