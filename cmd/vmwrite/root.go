@@ -43,7 +43,7 @@ func run(args []string, s streams) (status int) {
 			status = exitBug
 		}
 	}()
-	root := newRootCmd(s)
+	root := newRootCmd(s, args...)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		plainUsages(root)
 	}
@@ -70,8 +70,19 @@ func wantsJSON(args []string) bool {
 	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
-func newRootCmd(s streams) *cobra.Command {
-	version := newVersionCmd(s)
+// subcommands are all but help.
+var subcommands = []struct {
+	name string
+	make func(streams) *cobra.Command
+}{
+	{"write", newWriteCmd}, {"read", newReadCmd}, {"copy", newCopyCmd}, {"protect", newProtectCmd}, {"maps", newMapsCmd},
+	{"ps", newPSCmd}, {"suspend", newSuspendCmd}, {"demo", newDemoCmd}, {"demo-target", newDemoTargetCmd},
+	{"explain", newExplainCmd}, {"page-size", newPageSizeCmd}, {"version", newVersionCmd}, {"completion", newCompletionCmd},
+}
+
+// newRootCmd makes the command with all subcommands or, for args that begin with the
+// name of one, with that one alone.
+func newRootCmd(s streams, args ...string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vmwrite COMMAND",
 		Short: "Write into the memory of a running process, as Mach's vm_write does",
@@ -84,6 +95,7 @@ kern_return_t as the exit status when it can't.`,
   vmwrite write -n game 0x7f3a5c001000 -t i32 999
   vmwrite write -p 4711 0x7f3a5c001000 90 90 --expect 7405
   vmwrite read -p 4711 0x7f3a5c001000 64`,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is another
 		PersistentPreRunE: confirmValues,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -92,6 +104,7 @@ kern_return_t as the exit status when it can't.`,
 				return unknownCommand(cmd, args[0])
 			}
 			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				version := newVersionCmd(s)
 				return version.RunE(version, nil)
 			}
 			return cmd.Help()
@@ -103,10 +116,15 @@ kern_return_t as the exit status when it can't.`,
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
-	root.AddCommand(
-		newWriteCmd(s), newReadCmd(s), newCopyCmd(s), newProtectCmd(s), newMapsCmd(s), newPSCmd(s), newSuspendCmd(s), newDemoCmd(s),
-		newDemoTargetCmd(s), newExplainCmd(s), newPageSizeCmd(s), version, newCompletionCmd(s),
-	)
+	made := subcommands
+	for i, c := range subcommands {
+		if len(args) > 0 && c.name == args[0] {
+			made = subcommands[i : i+1]
+		}
+	}
+	for _, c := range made {
+		root.AddCommand(c.make(s))
+	}
 	root.SetHelpCommand(newHelpCmd())
 	root.InitDefaultHelpCmd()
 	return root

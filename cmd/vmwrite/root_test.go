@@ -10,6 +10,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// What is made of a command alone says the same as beside the others.
+func TestSubcommandAlone(t *testing.T) {
+	for _, c := range subcommands {
+		alone := newRootCmd(streams{}, c.name).Commands()
+		if len(alone) != 2 || alone[0].Name() != min(c.name, "help") || alone[1].Name() != max(c.name, "help") {
+			t.Errorf("for %q there are %d subcommands; want it and help", c.name, len(alone))
+		}
+	}
+}
+
 // The help of every command fits a terminal of 80 columns.
 func TestHelpFits(t *testing.T) {
 	var commands func(cmd *cobra.Command) [][]string

@@ -52,7 +52,6 @@ func writeShare(folder, date string) error {
 		files[path] = script.Bytes()
 	}
 	root := newRootCmd(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {
 		if cmd != root && !cmd.IsAvailableCommand() {
 			continue
