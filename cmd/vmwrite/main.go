@@ -9,14 +9,22 @@ package main
 
 import (
 	"os"
-	"runtime"
+
+	"golang.org/x/sys/unix"
 )
 
-// The kernel gives a signal to the main thread if that takes signals at all, even
-// while it waits where no signal is looked at. So the main thread is kept out of
-// the calls that may wait so, which are made in goroutines of their own (see
-// caller), and signals always get through.
-func init() { runtime.LockOSThread() }
+// The kernel gives a signal to the main thread if that takes it at all, even while it
+// waits for a page, where no signal is looked at. So the main thread, on which Go runs
+// this, takes none of those that end a program. The kernel then asks the other threads
+// from the oldest on. That is the monitor of Go's runtime, which makes no calls on a
+// process, and so signals always get through.
+func init() {
+	var ending unix.Sigset_t
+	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM} {
+		ending.Val[0] |= 1 << (s - 1) // they are among the first 32
+	}
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &ending, nil)
+}
 
 func main() {
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
