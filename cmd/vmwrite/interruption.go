@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -110,6 +111,17 @@ func (c *caller) make(i *interruption, ends ending, call func() error) error {
 		}()
 		done <- call()
 	}()
+	// Most calls return meanwhile. They need no timer, for which the runtime would set
+	// its poller up and wake a thread.
+	const looks = 100
+	for range looks {
+		runtime.Gosched()
+		select {
+		case err := <-done:
+			return err
+		default:
+		}
+	}
 	if ends != endsWhenForced {
 		select {
 		case err := <-done:
