@@ -2,6 +2,9 @@
 
 //go:build !share
 
+// A command ends long before a container is given other processors.
+//go:debug updatemaxprocs=0
+
 // Command vmwrite writes into the memory of a running process with the meaning
 // of Mach's vm_write: only where the process itself may write, all of it or
 // nothing, and with the exact kern_return_t as its exit status.
