@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
 )
 
 func newDemoCmd(s streams) *cobra.Command {
@@ -40,6 +42,18 @@ const (
 	demoNew  = "gold: 9999999"
 )
 
+// start starts a program that takes the signals which the main thread does not: it
+// inherits what the thread that starts it blocks.
+func start(child *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := maskSignals(unix.SIG_UNBLOCK); err != nil {
+		return err
+	}
+	defer maskSignals(unix.SIG_BLOCK)
+	return child.Start()
+}
+
 func runDemo(s streams) error {
 	child := exec.Command("/proc/self/exe", "demo-target")
 	child.Args[0] = os.Args[0] // what a person sees in ps
@@ -52,7 +66,7 @@ func runDemo(s streams) error {
 	if err != nil {
 		return &bugError{err}
 	}
-	if err := child.Start(); err != nil {
+	if err := start(child); err != nil {
 		return &fileError{fmt.Errorf("starting the demo's process: %w", err)}
 	}
 	defer func() {

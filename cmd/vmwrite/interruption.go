@@ -70,6 +70,15 @@ func (i *interruption) came() bool {
 	}
 }
 
+// maskSignals has the calling thread block or take the signals that end a program.
+func maskSignals(how int) error {
+	var ending unix.Sigset_t
+	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM} {
+		ending.Val[0] |= 1 << (s - 1) // they are among the first 32
+	}
+	return unix.PthreadSigmask(how, &ending, nil)
+}
+
 // errGivenUp is that of a call that goes on.
 var errGivenUp = errors.New("how much was written is not known")
 

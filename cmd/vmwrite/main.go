@@ -21,13 +21,7 @@ import (
 // this, takes none of those that end a program. The kernel then asks the other threads
 // from the oldest on. That is the monitor of Go's runtime, which makes no calls on a
 // process, and so signals always get through.
-func init() {
-	var ending unix.Sigset_t
-	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM} {
-		ending.Val[0] |= 1 << (s - 1) // they are among the first 32
-	}
-	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &ending, nil)
-}
+func init() { _ = maskSignals(unix.SIG_BLOCK) }
 
 func main() {
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
