@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopAll seizes and stops threads until a look at all of them shows none that
-// is not stopped. A thread that still runs may have created one since the last
-// look; a stopped one can't.
+// stopAll seizes and stops threads until those that are stopped are all that there
+// are. A thread that still runs may create one that no list shows yet; a stopped one
+// can't.
 func (s *Session) stopAll(ctx context.Context) error {
 	for {
 		changed, err := s.seizeNew()
@@ -30,7 +30,7 @@ func (s *Session) stopAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !changed && !gone {
+		if s.isWhole() || !changed && !gone {
 			break
 		}
 		if ctx.Err() != nil {
@@ -41,6 +41,22 @@ func (s *Session) stopAll(ctx context.Context) error {
 		return &StopError{TID: s.pid, Err: unix.ESRCH}
 	}
 	return nil
+}
+
+// isWhole reports whether the threads that were all seen stopped are all that the
+// process has: it has as many, and they are still among them, because what ends one
+// stopped thread, an exec, an exit or a kill of the process, ends all others with it.
+// So one tells for all that none has ended by the time of the count. Where the process
+// has threads that don't stop, a list of them must tell.
+func (s *Session) isWhole() bool {
+	if countThreads(s.pid) != len(s.threads) {
+		return false
+	}
+	for tid, t := range s.threads {
+		gone, err := t.look(s.pid, tid, false)
+		return err == nil && !gone && t.stopped
+	}
+	return false
 }
 
 // timeout is the error of a wait that the end of ctx ended.
@@ -55,8 +71,7 @@ func (s *Session) seizeNew() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// The kernel breaks the list off where a thread ends while it is read.
-	changed = len(tids) != countThreads(s.pid)
+	listed := len(tids)
 	// All are asked for what they are before the first one stops.
 	tids = slices.DeleteFunc(tids, func(tid int) bool { return s.threads[tid] != nil || isKernelWorker(s.pid, tid) })
 	for _, tid := range tids {
@@ -76,7 +91,8 @@ func (s *Session) seizeNew() (changed bool, err error) {
 			return false, &StopError{TID: tid, Err: err}
 		}
 	}
-	return changed, nil
+	// The kernel breaks the list off where a thread ends while it is read.
+	return changed || listed != countThreads(s.pid), nil
 }
 
 // errEnded means that a thread is listed only because its process has others.
@@ -104,13 +120,16 @@ func seize(pid, tid int) error {
 	return unix.EPERM
 }
 
-// awaitStops waits until each seized thread is stopped, and forgets those that
-// are gone.
+// awaitStops looks at each seized thread, waits until all are stopped, and forgets
+// those that are gone.
 func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
 	var w waiter
-	for {
+	for again := true; ; again = w.long() {
 		running := 0
 		for tid, t := range s.threads {
+			if t.stopped && !again {
+				continue
+			}
 			switch isGone, err := t.look(s.pid, tid, w.long()); {
 			case err != nil:
 				return gone, &StopError{TID: tid, Err: err}
