@@ -261,6 +261,14 @@ func countThreads(pid int) int {
 // isKernelWorker reports whether the kernel made the thread, to work for io_uring or
 // vhost. It runs no code of the process and may not answer for seconds.
 func isKernelWorker(pid, tid int) bool {
+	if tid == pid {
+		return false
+	}
+	// Each thread begins without such a list, and only its own code registers one:
+	// the C libraries do so for most threads. That saves three calls.
+	if list, err := linux.RobustList(tid); err == nil && list != 0 {
+		return false
+	}
 	stat, err := procstatus.ReadStat(pid, tid)
 	if err != nil || stat.Flags&procstatus.PF_USER_WORKER != 0 {
 		return err == nil
