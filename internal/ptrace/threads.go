@@ -153,14 +153,15 @@ func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
 // waiter spaces the looks of a wait: without a pause at first, because a
 // stop takes microseconds, then further and further apart. It sleeps in the
 // kernel, because the runtime's timers are as coarse as a millisecond and begin
-// with a hand-over of the thread.
+// with a hand-over of the thread. A stop mostly ends the sleep at once, by its
+// SIGCHLD, and on the same processor it needs the sleep to come about.
 type waiter struct {
 	start time.Time
 	pause time.Duration
 }
 
 const (
-	looking      = 40 * time.Microsecond // how long a wait only looks
+	looking      = 5 * time.Microsecond // how long a wait only looks
 	longestPause = time.Millisecond
 )
 
