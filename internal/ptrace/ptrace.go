@@ -55,6 +55,7 @@ type Session struct {
 	ended   []int         // threads that had ended when we came to them
 	resume  chan struct{} // closed to let the process go on
 	done    chan struct{} // closed when it does, but for what an ended tracer leaves to the kernel
+	err     error         // why it could not be stopped; set before done is closed
 	tracer  int           // our thread that traces, when it ends to let go; else 0
 	lost    bool          // we may trace what threads does not list
 	closed  bool
@@ -88,6 +89,44 @@ type thread struct {
 // can return early while the process is stopped, because the kernel reports
 // the stop to it.
 func Stop(ctx context.Context, pid int) (*Session, error) {
+	s, err := newSession(ctx, pid)
+	if err != nil {
+		return nil, err
+	}
+	s.resume, s.requests = make(chan struct{}), make(chan func())
+	stopped := make(chan struct{})
+	go s.trace(ctx, func() {
+		close(stopped)
+		s.serve()
+	})
+	select {
+	case <-stopped:
+	case <-s.done:
+	}
+	if s.err != nil {
+		s.awaitEnd()
+		return nil, s.err
+	}
+	return s, nil
+}
+
+// While stops the process as [Stop] does, runs f, and lets it go on. It costs less
+// than a half of what the same takes by Stop, because f runs on the thread that
+// traces, which is mostly that of the caller: no other one must be woken. If the
+// process is killed meanwhile, its parent can't wait for it before f returns. An
+// error means that f was not run.
+func While(ctx context.Context, pid int, f func()) error {
+	s, err := newSession(ctx, pid)
+	if err != nil {
+		return err
+	}
+	go s.trace(ctx, f)
+	s.awaitEnd()
+	return s.err
+}
+
+// newSession waits for the turn of a session on the process.
+func newSession(ctx context.Context, pid int) (*Session, error) {
 	if err := poller.Ready(); err != nil {
 		return nil, &StopError{TID: pid, Err: err}
 	}
@@ -95,31 +134,7 @@ func Stop(ctx context.Context, pid int) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{
-		pid:     pid,
-		threads: map[int]*thread{},
-		resume:  make(chan struct{}),
-		done:    make(chan struct{}),
-		endTurn: endTurn,
-
-		requests: make(chan func()),
-	}
-	stopped := make(chan error, 1)
-	go s.trace(ctx, stopped)
-	slow := time.NewTicker(10 * time.Millisecond)
-	defer slow.Stop()
-	for {
-		select {
-		case err := <-stopped:
-			if err != nil {
-				s.awaitEnd()
-				return nil, err
-			}
-			return s, nil
-		case <-slow.C:
-			reapThreads(pid)
-		}
-	}
+	return &Session{pid: pid, threads: map[int]*thread{}, done: make(chan struct{}), endTurn: endTurn}, nil
 }
 
 // Resume lets the process go on and returns when it does. A second call does
@@ -141,21 +156,20 @@ func (s *Session) awaitEnd() {
 	s.endTurn()
 }
 
-// trace is the life of a session, on one thread of ours as ptrace(2) wants it.
-func (s *Session) trace(ctx context.Context, stopped chan<- error) {
+// trace is the life of a session, on one thread of ours as ptrace(2) wants it. It
+// runs f while the process is stopped.
+func (s *Session) trace(ctx context.Context, f func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
 		// The main thread can't be ended, which is the last resort below. While
 		// it is locked here, the next goroutine runs on another thread.
-		go s.trace(ctx, stopped)
+		go s.trace(ctx, f)
 		<-s.done
 		runtime.UnlockOSThread()
 		return
 	}
-	err := s.stopAll(ctx)
-	if err == nil {
-		stopped <- nil
-		s.serve()
+	if s.err = s.stopAll(ctx); s.err == nil {
+		f()
 	}
 	if s.release() {
 		runtime.UnlockOSThread()
@@ -165,9 +179,6 @@ func (s *Session) trace(ctx context.Context, stopped chan<- error) {
 		s.tracer = unix.Gettid()
 	}
 	close(s.done)
-	if err != nil {
-		stopped <- err
-	}
 }
 
 // serve does what the session is asked for, until it ends or the process is killed:

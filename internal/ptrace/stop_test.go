@@ -36,6 +36,43 @@ func TestStopAndResumeOfEveryThread(t *testing.T) {
 	testtarget.WantRunning(t, target)
 }
 
+func TestWhileTheProcessIsStopped(t *testing.T) {
+	target := testtarget.Start(t)
+	while := func(f func()) error {
+		ctx, cancel := context.WithTimeout(context.Background(), testtarget.Patience)
+		defer cancel()
+		return While(ctx, target.PID, f)
+	}
+	for _, threads := range []int{1, 20} {
+		target.Do("threads %d", threads)
+		for range testtarget.Rounds(10) {
+			stopped := false
+			if err := while(func() {
+				testtarget.WantStopped(t, target.PID, os.Getpid())
+				stopped = true
+			}); err != nil || !stopped {
+				t.Fatalf("While = %v, f was run: %v", err, stopped)
+			}
+			testtarget.WantFree(t, target.PID)
+		}
+		testtarget.WantRunning(t, target)
+	}
+	session := mustStop(t, target.PID)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := While(ctx, target.PID, func() { t.Error("f is run in another's session") }); !errors.Is(err, ErrBusy) {
+		t.Errorf("While another session is on the process = %v; want ErrBusy", err)
+	}
+	session.Resume()
+	if err := while(target.Kill); err != nil {
+		t.Errorf("While = %v for a process that is killed in it", err)
+	}
+	wantOnlyTheZombie(t, target)
+	if err := while(func() { t.Error("f is run without a process") }); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("While there is no process = %v; want ESRCH", err)
+	}
+}
+
 func TestStopOfThreadsThatCreateThreads(t *testing.T) {
 	relay := testtarget.StartProcess(t, exec.Command(testtarget.BuildC(t, "testdata/relay.c")))
 	created := func() int {
@@ -136,7 +173,7 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 		requests: make(chan func()),
 		endTurn:  func() {},
 	}
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	isMain := make(chan bool, 1)
 	onMainThread <- func() {
 		isMain <- unix.Gettid() == os.Getpid()
@@ -150,7 +187,10 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 			}
 			session.Resume()
 		}()
-		session.trace(context.Background(), stopped)
+		session.trace(context.Background(), func() {
+			close(stopped)
+			session.serve()
+		})
 	}
 	if !<-isMain {
 		t.Error("the test does not run on the main thread")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -21,8 +22,10 @@ import (
 // are. A thread that still runs may create one that no list shows yet; a stopped one
 // can't.
 func (s *Session) stopAll(ctx context.Context) error {
+	var r reaper
+	defer r.stop()
 	for {
-		changed, err := s.seizeNew()
+		changed, err := s.seizeNew(&r)
 		if err != nil {
 			return err
 		}
@@ -66,7 +69,7 @@ func timeout(ctx context.Context, tid int, err error) error {
 
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
 // must be looked at again when it changed meanwhile.
-func (s *Session) seizeNew() (changed bool, err error) {
+func (s *Session) seizeNew(r *reaper) (changed bool, err error) {
 	tids, err := threadsOf(s.pid)
 	if err != nil {
 		return false, err
@@ -74,6 +77,9 @@ func (s *Session) seizeNew() (changed bool, err error) {
 	listed := len(tids)
 	// All are asked for what they are before the first one stops.
 	tids = slices.DeleteFunc(tids, func(tid int) bool { return s.threads[tid] != nil || isKernelWorker(s.pid, tid) })
+	if len(s.threads)+len(tids) > 1 {
+		r.start(s.pid)
+	}
 	for _, tid := range tids {
 		switch err := seize(s.pid, tid); err {
 		case nil:
@@ -217,9 +223,41 @@ func (t *thread) look(pid, tid int, closely bool) (gone bool, err error) {
 	return unix.PtraceInterrupt(tid) == unix.ESRCH || isDead(pid, tid), nil
 }
 
-// reapThreads reaps the threads of the process that ended while we traced them.
-// A thread that runs another program waits for that, holding a lock that
-// PTRACE_SEIZE waits for: so whoever seizes needs another one to reap.
+// reaper reaps, from time to time, the threads of a process that ended while we
+// traced them. A thread that runs another program waits for that, holding a lock that
+// PTRACE_SEIZE waits for: so whoever seizes more than one needs another one to reap.
+type reaper struct {
+	sync.Mutex
+	timer *time.Timer // nil before and after
+}
+
+const reapInterval = 10 * time.Millisecond
+
+func (r *reaper) start(pid int) {
+	r.Lock()
+	defer r.Unlock()
+	if r.timer != nil {
+		return
+	}
+	r.timer = time.AfterFunc(reapInterval, func() {
+		reapThreads(pid)
+		r.Lock()
+		defer r.Unlock()
+		if r.timer != nil {
+			r.timer.Reset(reapInterval)
+		}
+	})
+}
+
+func (r *reaper) stop() {
+	r.Lock()
+	defer r.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+}
+
 func reapThreads(pid int) {
 	tids, _ := threadsOf(pid)
 	for _, tid := range tids {

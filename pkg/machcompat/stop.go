@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/inject"
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -316,23 +318,11 @@ func (p *process) openOwn(segments []pwrite.Segment) (*stop, error) {
 // still the one that was opened: that can't change while it is stopped. The caller
 // has a hold afterwards.
 func (p *process) open(ctx context.Context, shared bool) (*standstill, error) {
-	select {
-	case p.stops.opening <- struct{}{}: // however little time was given
-	default:
-		select {
-		case p.stops.opening <- struct{}{}:
-		case <-ctx.Done():
-			return nil, &ptrace.StopError{TID: p.pid, Err: fmt.Errorf("%w: %w", ptrace.ErrBusy, ctx.Err())}
-		}
+	if err := p.beginOpening(ctx); err != nil {
+		return nil, err
 	}
-	defer func() { <-p.stops.opening }()
-	p.stops.Lock()
-	at := p.stops.shared
-	if at != nil {
-		at.holds++
-	}
-	p.stops.Unlock()
-	if at != nil {
+	defer p.endOpening()
+	if at := p.join(); at != nil {
 		return at, nil
 	}
 	session, err := ptrace.Stop(ctx, p.pid)
@@ -343,13 +333,114 @@ func (p *process) open(ctx context.Context, shared bool) (*standstill, error) {
 		session.Resume()
 		return nil, err
 	}
-	at = &standstill{process: p, session: session, turn: make(chan struct{}, 1), holds: 1}
+	at := &standstill{process: p, session: session, turn: make(chan struct{}, 1), holds: 1}
 	if shared {
 		p.stops.Lock()
 		p.stops.shared = at
 		p.stops.Unlock()
 	}
 	return at, nil
+}
+
+func (p *process) beginOpening(ctx context.Context) error {
+	select {
+	case p.stops.opening <- struct{}{}: // however little time was given
+		return nil
+	default:
+	}
+	select {
+	case p.stops.opening <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &ptrace.StopError{TID: p.pid, Err: fmt.Errorf("%w: %w", ptrace.ErrBusy, ctx.Err())}
+	}
+}
+
+func (p *process) endOpening() { <-p.stops.opening }
+
+// join joins the shared stop; nil if there is none.
+func (p *process) join() *standstill {
+	p.stops.Lock()
+	defer p.stops.Unlock()
+	at := p.stops.shared
+	if at != nil {
+		at.holds++
+	}
+	return at
+}
+
+// attemptStopped makes a short write through a file in a stop for it alone. It works
+// on the thread that traces, so that nobody waits for another thread of ours, which
+// takes longer than all the rest, and without a timer, which would wake one. It returns
+// false for a long write, or where another stop is shared.
+func (p *process) attemptStopped(plan writePlan, segments []pwrite.Segment) (r result, made bool) {
+	const short = 64 << 10
+	if len(segments) > fewSegments || (pwrite.Position{Segment: len(segments)}).Moved(segments) > short {
+		return r, false
+	}
+	copies, err := copied(segments)
+	if err != nil {
+		return r, false
+	}
+	ctx := until{context.Background(), time.Now().Add(p.settings.stopTimeout)}
+	if r.err = p.beginOpening(ctx); r.err != nil {
+		return r, true
+	}
+	defer p.endOpening()
+	if at := p.join(); at != nil {
+		at.release()
+		return r, false
+	}
+	err = ptrace.While(ctx, p.pid, func() {
+		if r.err = p.identity.confirm(); r.err == nil {
+			own := &stop{standstill: &standstill{process: p}, ctx: ctx}
+			r = p.attempt(plan, scope{stop: own, alone: true}, copies)
+		}
+	})
+	if err != nil {
+		r.err = err
+	}
+	return r, true
+}
+
+const fewSegments = 64
+
+// copied copies a few segments, whose bytes may lie on the stack of this goroutine,
+// which moves, for another one. The kernel copies, because the memory may be one that
+// can't be read.
+func copied(segments []pwrite.Segment) ([]pwrite.Segment, error) {
+	var moves [fewSegments]pwrite.Segment
+	copies := make([]pwrite.Segment, len(segments))
+	buffer := make([]byte, pwrite.Position{Segment: len(segments)}.Moved(segments))
+	for i, segment := range segments {
+		n := len(segment.Data)
+		copies[i] = pwrite.Segment{Address: segment.Address, Data: buffer[:n:n]}
+		moves[i] = pwrite.Segment{Address: uint64(linux.AddressOf(buffer)), Data: segment.Data}
+		buffer = buffer[n:]
+	}
+	_, err := pwrite.ProcessVM{PID: os.Getpid()}.Write(moves[:len(segments)])
+	return copies, err
+}
+
+// until is a context that has no timer before somebody waits for its end.
+type until struct {
+	context.Context
+	end time.Time
+}
+
+func (u until) Deadline() (time.Time, bool) { return u.end, true }
+
+func (u until) Done() <-chan struct{} {
+	done := make(chan struct{})
+	time.AfterFunc(time.Until(u.end), func() { close(done) })
+	return done
+}
+
+func (u until) Err() error {
+	if time.Now().Before(u.end) {
+		return nil
+	}
+	return context.DeadlineExceeded
 }
 
 // hold makes the caller's hold one that ends with ctx.

@@ -242,6 +242,11 @@ func (r result) done() bool { return r.err == nil && r.found.code == KERN_SUCCES
 // attempt checks, writes and verifies as planned.
 func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r result) {
 	if s.stop == nil && plan.stop {
+		if !plan.backend.byPID() {
+			if r, made := p.attemptStopped(plan, segments); made {
+				return r
+			}
+		}
 		if s.stop, r.err = p.openOwn(segments); r.err != nil {
 			return r
 		}
