@@ -125,6 +125,8 @@ func While(ctx context.Context, pid int, f func()) error {
 	return s.err
 }
 
+var mainThread = os.Getpid()
+
 // newSession waits for the turn of a session on the process.
 func newSession(ctx context.Context, pid int) (*Session, error) {
 	if err := poller.Ready(); err != nil {
@@ -160,7 +162,7 @@ func (s *Session) awaitEnd() {
 // runs f while the process is stopped.
 func (s *Session) trace(ctx context.Context, f func()) {
 	runtime.LockOSThread()
-	if unix.Gettid() == os.Getpid() {
+	if unix.Gettid() == mainThread {
 		// The main thread can't be ended, which is the last resort below. While
 		// it is locked here, the next goroutine runs on another thread.
 		go s.trace(ctx, f)

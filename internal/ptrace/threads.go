@@ -278,6 +278,9 @@ func reap(pid, tid int) {
 // threadsOf lists the threads of a process, dead ones too. Of one that ends
 // meanwhile it lists some.
 func threadsOf(pid int) ([]int, error) {
+	if countThreads(pid) == 1 { // the first one, which stays to the end
+		return []int{pid}, nil
+	}
 	tids, err := procstatus.Threads(pid)
 	gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
 	switch {
