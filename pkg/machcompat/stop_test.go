@@ -60,7 +60,7 @@ func TestStopped(t *testing.T) {
 					t.Fatalf("Threads = %+v, %v; want 2", threads, err)
 				}
 				for _, thread := range threads {
-					if thread.TID < target.PID || task.CheckRead(thread.PC, 1) != nil || task.Check(thread.SP, 8) != nil {
+					if thread.TID <= 0 || task.CheckRead(thread.PC, 1) != nil || task.Check(thread.SP, 8) != nil {
 						t.Errorf("%+v does not stand in code, with a stack", thread)
 					}
 				}
