@@ -221,11 +221,13 @@ func (s *Session) Do(f func()) error {
 	}
 }
 
-// release lets all threads go on. It returns false when there may be one that
+// release lets all threads go on, in the order in which they were stopped, so that
+// none stands still longer than others. It returns false when there may be one that
 // was not in a stop that it could end.
 func (s *Session) release() (clean bool) {
 	clean = !s.lost
-	for tid, t := range s.threads {
+	for _, tid := range s.TIDs() {
+		t := s.threads[tid]
 		if !t.stopped || linux.PtraceDetach(tid, t.signal) != nil {
 			clean = false
 		}
