@@ -16,7 +16,7 @@ import (
 // version is that of the command, the libraries and the packages: the Makefile reads
 // it here. It is that of CHANGELOG.md's first section, and ends with -dev while that
 // has none yet.
-const version = "0.1.0"
+const version = "0.2.0-dev"
 
 // versionInfo is what version prints. Commit and Date are of the sources, where the go
 // command had them from git.
