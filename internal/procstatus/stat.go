@@ -28,7 +28,7 @@ type Stat struct {
 	StartCode uint64
 	// Code and Heap are where in the text it says where the program's code begins and
 	// ends and its stack begins (startcode, endcode and startstack), and its heap
-	// (start_brk).
+	// (start_brk), with the spaces around.
 	Code, Heap Place
 }
 
@@ -84,7 +84,7 @@ func ParseStat(text []byte) (s Stat, err error) {
 	}
 	return Stat{
 		State: text[name+2], Flags: flags, StartCode: code,
-		Code: Place{starts[26], starts[29]}, Heap: Place{starts[47], starts[48]},
+		Code: Place{starts[26] - 1, starts[29]}, Heap: Place{starts[47] - 1, starts[48]},
 	}, nil
 }
 

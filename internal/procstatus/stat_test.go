@@ -40,7 +40,7 @@ func TestParseStat(t *testing.T) {
 		if err != nil || got.State != 'S' || got.Flags != 9 || got.StartCode != 26 {
 			t.Fatalf("ParseStat of a program named %q = %+v, %v", name, got, err)
 		}
-		if code, heap := text[got.Code.Start:got.Code.End], text[got.Heap.Start:got.Heap.End]; code != "26 27 28 " || heap != "47 " {
+		if code, heap := text[got.Code.Start:got.Code.End], text[got.Heap.Start:got.Heap.End]; code != " 26 27 28 " || heap != " 47 " {
 			t.Errorf("ParseStat of a program named %q finds its code in %q and its heap in %q", name, code, heap)
 		}
 	}

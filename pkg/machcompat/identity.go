@@ -140,7 +140,7 @@ func (i *identity) compare(text []byte, buffer *[procstatus.StatSize]byte) error
 	switch {
 	case err != nil:
 		return err
-	case stat.StartCode == 1 && !strings.HasPrefix(i.code.text, "1 "):
+	case stat.StartCode == 1 && !strings.HasPrefix(i.code.text, " 1 "):
 		if err := i.maps.Alive(); err != nil {
 			return err
 		}

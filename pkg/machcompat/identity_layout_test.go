@@ -44,7 +44,7 @@ func TestAProgramWithOtherNumbersIsAnother(t *testing.T) {
 		}
 		defer task.Close()
 		number := map[string]*layout{"code": &task.identity.code, "heap": &task.identity.heap}[of]
-		number.text = strings.Repeat("7", len(number.text)-1) + " "
+		number.text = strings.Repeat(" 7", len(number.text)/2)
 		if err := task.identity.confirm(); !errors.Is(err, unix.ESRCH) {
 			t.Errorf("confirm() of a program with another %s = %v; want ESRCH", of, err)
 		}
