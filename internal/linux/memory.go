@@ -20,10 +20,17 @@ func AddressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceDat
 // them alive for as long, and must be sure that they do not lie on a goroutine's stack,
 // which moves, or that the pointer to them lies on the same one and moves with it.
 func Hide(b []byte) []byte {
-	// No function is called while only a number tells where the bytes are: in a call
-	// the stack may move.
-	address := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	return unsafe.Slice(*(**byte)(unsafe.Pointer(&address)), len(b))
+	return unsafe.Slice((*byte)(hidden(unsafe.Pointer(unsafe.SliceData(b)))), len(b))
+}
+
+// hidden returns p. No function is called, and so the stack does not move, while only a
+// number tells where the bytes are, not even one that checks pointers.
+//
+//go:nosplit
+//go:nocheckptr
+func hidden(p unsafe.Pointer) unsafe.Pointer {
+	address := uintptr(p)
+	return *(*unsafe.Pointer)(unsafe.Pointer(&address))
 }
 
 // pointer turns the address of memory that Go knows nothing of into a pointer.

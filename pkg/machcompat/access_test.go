@@ -112,7 +112,7 @@ func TestWriteFromMemoryThatCannotBeFaultedIn(t *testing.T) {
 	before := target.Bytes(base, int(2*pageSize))
 	eachRun(t, func(t *testing.T, options ...machcompat.Option) {
 		task := taskFor(t, target.PID, options...)
-		for _, data := range [][]byte{source, source[pageSize:], source[pageSize+900:][:1]} {
+		for _, data := range [][]byte{source, source[pageSize:], source[pageSize+900:][:1], source[pageSize-4:][:8]} {
 			err := task.Write(base, data)
 			if machcompat.CodeOf(err) != machcompat.KERN_FAILURE || !errors.Is(err, unix.EFAULT) || !errors.Is(err, pwrite.ErrLocalFault) {
 				t.Errorf("Write of %d bytes = %v; want KERN_FAILURE and ErrLocalFault", len(data), err)

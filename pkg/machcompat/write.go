@@ -157,7 +157,7 @@ func (p *process) plan(segments []pwrite.Segment, atomic bool) (writePlan, resul
 	stop := atomic || p.settings.stop == StopAlways
 	return writePlan{
 		backend: backend{vm: p.vm}, stop: stop, atomic: atomic,
-		inPage: !stop && len(segments) == 1 && inOnePage(&segments[0]) && !processVMLeavesStaleCode,
+		inPage: !stop && len(segments) == 1 && inOnePage(segments[0].Address, len(segments[0].Data)) && !processVMLeavesStaleCode,
 	}, result{}
 }
 
@@ -280,8 +280,11 @@ func (p *process) attempt(plan writePlan, s scope, segments []pwrite.Segment) (r
 }
 
 // writeOnce writes a segment whole, by one call, or nothing and leaves it to others to
-// say why.
+// say why, or to look whether the second page of ours can be read.
 func (p *process) writeOnce(s *pwrite.Segment) bool {
+	if !inOnePage(uint64(linux.AddressOf(s.Data)), len(s.Data)) {
+		return false
+	}
 	n, err := p.vm.WriteOnce(s.Address, s.Data)
 	return err == nil && n == len(s.Data)
 }
@@ -403,7 +406,7 @@ func isEmpty(segments []pwrite.Segment) bool {
 
 // inOnePage reports whether there are bytes and all lie in one page, so that one
 // mapping and one protection decide about them.
-func inOnePage(s *pwrite.Segment) bool {
-	page, size := uint64(os.Getpagesize()), uint64(len(s.Data))
-	return size > 0 && s.Address&(page-1)+size <= page && !rangeWraps(s.Address, size)
+func inOnePage(address uint64, size int) bool {
+	page := uint64(os.Getpagesize())
+	return size > 0 && address&(page-1)+uint64(size) <= page && !rangeWraps(address, uint64(size))
 }
