@@ -126,7 +126,7 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 		onThread(func() {
 			seized <- unix.PtraceSeize(target.PID)
 			<-end
-			end <- session.stopAll(context.Background())
+			end <- session.stopAll(context.Background().Err)
 			<-end
 			released <- session.release()
 		})

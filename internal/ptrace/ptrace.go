@@ -95,7 +95,7 @@ func Stop(ctx context.Context, pid int) (*Session, error) {
 	}
 	s.resume, s.requests = make(chan struct{}), make(chan func())
 	stopped := make(chan struct{})
-	go s.trace(ctx, func() {
+	go s.trace(ctx.Err, func() {
 		close(stopped)
 		s.serve()
 	})
@@ -112,18 +112,33 @@ func Stop(ctx context.Context, pid int) (*Session, error) {
 
 // While stops the process as [Stop] does, runs f, and lets it go on. It costs less
 // than a half of what the same takes by Stop, because f runs on the thread that
-// traces, which is mostly that of the caller: no other one must be woken. If the
-// process is killed meanwhile, its parent can't wait for it before f returns. An
-// error means that f was not run.
-func While(ctx context.Context, pid int, f func()) error {
-	s, err := newSession(ctx, pid)
+// traces, which is mostly that of the caller: no other one must be woken. It does not
+// wait for another session on the process, but returns [ErrBusy], and takes
+// [ErrTimeout] for a thread that has not stopped after that time. If the process is
+// killed meanwhile, its parent can't wait for it before f returns. An error means that
+// f was not run.
+func While(pid int, timeout time.Duration, f func()) error {
+	s, err := newSession(ended, pid)
 	if err != nil {
 		return err
 	}
-	go s.trace(ctx, f)
+	end := time.Now().Add(timeout)
+	go s.trace(func() error {
+		if time.Now().Before(end) {
+			return nil
+		}
+		return context.DeadlineExceeded
+	}, f)
 	s.awaitEnd()
 	return s.err
 }
+
+// ended is for who waits for nothing.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 var mainThread = os.Getpid()
 
@@ -159,18 +174,19 @@ func (s *Session) awaitEnd() {
 }
 
 // trace is the life of a session, on one thread of ours as ptrace(2) wants it. It
-// runs f while the process is stopped.
-func (s *Session) trace(ctx context.Context, f func()) {
+// runs f while the process is stopped. A wait for a thread ends with the error that
+// expired returns.
+func (s *Session) trace(expired func() error, f func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() == mainThread {
 		// The main thread can't be ended, which is the last resort below. While
 		// it is locked here, the next goroutine runs on another thread.
-		go s.trace(ctx, f)
+		go s.trace(expired, f)
 		<-s.done
 		runtime.UnlockOSThread()
 		return
 	}
-	if s.err = s.stopAll(ctx); s.err == nil {
+	if s.err = s.stopAll(expired); s.err == nil {
 		f()
 	}
 	if s.release() {
@@ -221,8 +237,8 @@ func (s *Session) Do(f func()) error {
 	}
 }
 
-// release lets all threads go on, in the order in which they were stopped, so that
-// none stands still longer than others. It returns false when there may be one that
+// release lets all threads go on, mostly in the order in which they were stopped, so
+// that none stands still longer than others. It returns false when there may be one that
 // was not in a stop that it could end.
 func (s *Session) release() (clean bool) {
 	clean = !s.lost

@@ -57,7 +57,7 @@ func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
 						return nil, err
 					}
 				}
-				return session, session.stopAll(context.Background())
+				return session, session.stopAll(context.Background().Err)
 			}
 		}
 		if time.Now().After(deadline) {

@@ -39,9 +39,7 @@ func TestStopAndResumeOfEveryThread(t *testing.T) {
 func TestWhileTheProcessIsStopped(t *testing.T) {
 	target := testtarget.Start(t)
 	while := func(f func()) error {
-		ctx, cancel := context.WithTimeout(context.Background(), testtarget.Patience)
-		defer cancel()
-		return While(ctx, target.PID, f)
+		return While(target.PID, testtarget.Patience, f)
 	}
 	for _, threads := range []int{1, 20} {
 		target.Do("threads %d", threads)
@@ -58,9 +56,7 @@ func TestWhileTheProcessIsStopped(t *testing.T) {
 		testtarget.WantRunning(t, target)
 	}
 	session := mustStop(t, target.PID)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
-	if err := While(ctx, target.PID, func() { t.Error("f is run in another's session") }); !errors.Is(err, ErrBusy) {
+	if err := while(func() { t.Error("f is run in another's session") }); !errors.Is(err, ErrBusy) {
 		t.Errorf("While another session is on the process = %v; want ErrBusy", err)
 	}
 	session.Resume()
@@ -187,7 +183,7 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 			}
 			session.Resume()
 		}()
-		session.trace(context.Background(), func() {
+		session.trace(context.Background().Err, func() {
 			close(stopped)
 			session.serve()
 		})

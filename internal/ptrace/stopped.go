@@ -107,7 +107,7 @@ func (s *Session) AwaitStop(ctx context.Context, tid int) (linux.StopInfo, error
 		case peekErr != nil, told.Ended(), w.long() && isDead(s.pid, tid):
 			return stop, &StopError{TID: tid, Err: unix.ESRCH}
 		case w.long() && ctx.Err() != nil: // else a stop in the next moment would be missed
-			return stop, timeout(ctx, tid, ErrTimeout)
+			return stop, timeout(ctx.Err(), tid, ErrTimeout)
 		}
 		w.wait()
 	}

@@ -3,7 +3,6 @@
 package ptrace
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +20,7 @@ import (
 // stopAll seizes and stops threads until those that are stopped are all that there
 // are. A thread that still runs may create one that no list shows yet; a stopped one
 // can't.
-func (s *Session) stopAll(ctx context.Context) error {
+func (s *Session) stopAll(expired func() error) error {
 	var r reaper
 	defer r.stop()
 	for {
@@ -29,15 +28,15 @@ func (s *Session) stopAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		gone, err := s.awaitStops(ctx)
+		gone, err := s.awaitStops(expired)
 		if err != nil {
 			return err
 		}
 		if s.isWhole() || !changed && !gone {
 			break
 		}
-		if ctx.Err() != nil {
-			return timeout(ctx, s.pid, ErrTimeout)
+		if err := expired(); err != nil {
+			return timeout(err, s.pid, ErrTimeout)
 		}
 	}
 	if len(s.threads) == 0 {
@@ -62,9 +61,9 @@ func (s *Session) isWhole() bool {
 	return false
 }
 
-// timeout is the error of a wait that the end of ctx ended.
-func timeout(ctx context.Context, tid int, err error) error {
-	return &StopError{TID: tid, Err: fmt.Errorf("%w: %w", err, ctx.Err())}
+// timeout is the error of a wait that was ended for a cause, mostly that of a context.
+func timeout(cause error, tid int, err error) error {
+	return &StopError{TID: tid, Err: fmt.Errorf("%w: %w", err, cause)}
 }
 
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
@@ -128,7 +127,7 @@ func seize(pid, tid int) error {
 
 // awaitStops looks at each seized thread, waits until all are stopped, and forgets
 // those that are gone.
-func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
+func (s *Session) awaitStops(expired func() error) (gone bool, err error) {
 	var w waiter
 	for again := true; ; again = w.long() {
 		running := 0
@@ -149,8 +148,8 @@ func (s *Session) awaitStops(ctx context.Context) (gone bool, err error) {
 		if running == 0 {
 			return gone, nil
 		}
-		if ctx.Err() != nil {
-			return gone, timeout(ctx, running, ErrTimeout)
+		if err := expired(); err != nil {
+			return gone, timeout(err, running, ErrTimeout)
 		}
 		w.wait()
 	}

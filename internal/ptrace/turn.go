@@ -47,7 +47,7 @@ func takeTurn(ctx context.Context, pid int) (end func(), err error) {
 		return held, nil
 	case <-ctx.Done():
 		t.leave(pid, false)
-		return nil, timeout(ctx, pid, ErrBusy)
+		return nil, timeout(ctx.Err(), pid, ErrBusy)
 	}
 }
 

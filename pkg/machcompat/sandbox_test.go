@@ -35,6 +35,7 @@ type sandbox struct {
 	BeforeAs    int
 	RefuseErrno unix.Errno // what the calls of Refuse answer
 	Refuse      []uintptr
+	Kill        []uintptr // calls that end the process
 }
 
 // sandboxResult is what came of it.
@@ -52,6 +53,8 @@ func inSandbox() bool {
 		result.Message = err.Error()
 	} else if err := s.writeBefore(); s.BeforeAs != 0 && !errors.Is(err, unix.EPERM) {
 		result.Message = fmt.Sprintf("a write as another user: %v; want EPERM", err)
+	} else if err := seccomp.Kill(s.Kill...); len(s.Kill) > 0 && err != nil {
+		result.Message = err.Error()
 	} else if err := seccomp.Refuse(s.RefuseErrno, s.Refuse...); len(s.Refuse) > 0 && err != nil {
 		result.Message = err.Error()
 	} else {
@@ -152,6 +155,17 @@ func TestTaskOfASiblingIsRefusedWithYamasRule(t *testing.T) {
 	level, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	if rule := "kernel.yama.ptrace_scope=" + strings.TrimSpace(string(level)); err != nil || got.Code != "KERN_FAILURE" || got.Op != "task_for_pid" || !strings.Contains(got.Hint, rule) {
 		t.Errorf("a write is %+v (%v); want KERN_FAILURE of task_for_pid, and %s in its hint", got, err, rule)
+	}
+}
+
+func TestProcMemDoesWithoutProcessVM(t *testing.T) {
+	testtarget.Need(t, "tracing")
+	target := testtarget.Start(t)
+	base := target.Address("layout rw-:1")
+	vm := []uintptr{unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_VM_READV}
+	got := sandbox{PID: target.PID, Address: base, Data: "new!", Backend: machcompat.ProcMem, Kill: vm}.run(t, nil)
+	if after := target.Bytes(base, 4); got.Code != "KERN_SUCCESS" || string(after) != "new!" {
+		t.Errorf("a write is %+v, and %q is there", got, after)
 	}
 }
 

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/inject"
-	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
@@ -343,16 +342,23 @@ func (p *process) open(ctx context.Context, shared bool) (*standstill, error) {
 }
 
 func (p *process) beginOpening(ctx context.Context) error {
-	select {
-	case p.stops.opening <- struct{}{}: // however little time was given
+	if p.tryOpening() { // however little time was given
 		return nil
-	default:
 	}
 	select {
 	case p.stops.opening <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return &ptrace.StopError{TID: p.pid, Err: fmt.Errorf("%w: %w", ptrace.ErrBusy, ctx.Err())}
+	}
+}
+
+func (p *process) tryOpening() bool {
+	select {
+	case p.stops.opening <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -371,76 +377,48 @@ func (p *process) join() *standstill {
 
 // attemptStopped makes a short write through a file in a stop for it alone. It works
 // on the thread that traces, so that nobody waits for another thread of ours, which
-// takes longer than all the rest, and without a timer, which would wake one. It returns
-// false for a long write, or where another stop is shared.
+// takes longer than all the rest. It returns false for a long write, or where it would
+// have to wait for another stop or to share one.
 func (p *process) attemptStopped(plan writePlan, segments []pwrite.Segment) (r result, made bool) {
 	const short = 64 << 10
-	if len(segments) > fewSegments || (pwrite.Position{Segment: len(segments)}).Moved(segments) > short {
+	if (pwrite.Position{Segment: len(segments)}).Moved(segments) > short {
 		return r, false
 	}
 	copies, err := copied(segments)
-	if err != nil {
+	if err != nil || !p.tryOpening() {
 		return r, false
-	}
-	ctx := until{context.Background(), time.Now().Add(p.settings.stopTimeout)}
-	if r.err = p.beginOpening(ctx); r.err != nil {
-		return r, true
 	}
 	defer p.endOpening()
 	if at := p.join(); at != nil {
 		at.release()
 		return r, false
 	}
-	err = ptrace.While(ctx, p.pid, func() {
+	err = ptrace.While(p.pid, p.settings.stopTimeout, func() {
 		if r.err = p.identity.confirm(); r.err == nil {
-			own := &stop{standstill: &standstill{process: p}, ctx: ctx}
+			own := &stop{standstill: &standstill{process: p}, ctx: context.Background()}
 			r = p.attempt(plan, scope{stop: own, alone: true}, copies)
 		}
 	})
 	if err != nil {
 		r.err = err
 	}
-	return r, true
+	return r, !errors.Is(err, ptrace.ErrBusy)
 }
 
-const fewSegments = 64
-
-// copied copies a few segments, whose bytes may lie on the stack of this goroutine,
-// which moves, for another one. The kernel copies, because the memory may be one that
-// can't be read.
-func copied(segments []pwrite.Segment) ([]pwrite.Segment, error) {
-	var moves [fewSegments]pwrite.Segment
-	copies := make([]pwrite.Segment, len(segments))
-	buffer := make([]byte, pwrite.Position{Segment: len(segments)}.Moved(segments))
+// copied copies segments, whose bytes may lie on the stack of this goroutine, which
+// moves, for another one. The error is that of bytes which can't be read.
+func copied(segments []pwrite.Segment) (copies []pwrite.Segment, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			err = pwrite.ErrLocalFault
+		}
+	}()
+	copies = make([]pwrite.Segment, len(segments))
 	for i, segment := range segments {
-		n := len(segment.Data)
-		copies[i] = pwrite.Segment{Address: segment.Address, Data: buffer[:n:n]}
-		moves[i] = pwrite.Segment{Address: uint64(linux.AddressOf(buffer)), Data: segment.Data}
-		buffer = buffer[n:]
+		copies[i] = pwrite.Segment{Address: segment.Address, Data: append([]byte(nil), segment.Data...)}
 	}
-	_, err := pwrite.ProcessVM{PID: os.Getpid()}.Write(moves[:len(segments)])
-	return copies, err
-}
-
-// until is a context that has no timer before somebody waits for its end.
-type until struct {
-	context.Context
-	end time.Time
-}
-
-func (u until) Deadline() (time.Time, bool) { return u.end, true }
-
-func (u until) Done() <-chan struct{} {
-	done := make(chan struct{})
-	time.AfterFunc(time.Until(u.end), func() { close(done) })
-	return done
-}
-
-func (u until) Err() error {
-	if time.Now().Before(u.end) {
-		return nil
-	}
-	return context.DeadlineExceeded
+	return copies, nil
 }
 
 // hold makes the caller's hold one that ends with ctx.
