@@ -47,10 +47,11 @@ const (
 func start(child *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := maskSignals(unix.SIG_UNBLOCK); err != nil {
+	before, err := maskSignals(unix.SIG_UNBLOCK)
+	if err != nil {
 		return err
 	}
-	defer maskSignals(unix.SIG_BLOCK)
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 	return child.Start()
 }
 

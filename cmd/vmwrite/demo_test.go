@@ -17,10 +17,11 @@ import (
 func TestTheProcessOfTheDemoTakesSignals(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := maskSignals(unix.SIG_BLOCK); err != nil {
+	before, err := maskSignals(unix.SIG_BLOCK)
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer maskSignals(unix.SIG_UNBLOCK)
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 	child := exec.Command("cat")
 	input, err := child.StdinPipe()
 	if err != nil {

@@ -70,13 +70,16 @@ func (i *interruption) came() bool {
 	}
 }
 
-// maskSignals has the calling thread block or take the signals that end a program.
-func maskSignals(how int) error {
+// maskSignals has the calling thread block, or take, the signals by which others end or
+// stop a program, and returns its mask of before.
+func maskSignals(how int) (before unix.Sigset_t, err error) {
 	var ending unix.Sigset_t
-	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM} {
+	for _, s := range []unix.Signal{
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGTERM, unix.SIGTSTP,
+	} {
 		ending.Val[0] |= 1 << (s - 1) // they are among the first 32
 	}
-	return unix.PthreadSigmask(how, &ending, nil)
+	return before, unix.PthreadSigmask(how, &ending, &before)
 }
 
 // errGivenUp is that of a call that goes on.
@@ -111,6 +114,9 @@ type caller struct {
 
 // make makes a call. Its error wraps errGivenUp when it was left behind.
 func (c *caller) make(i *interruption, ends ending, call func() error) error {
+	if ends == endsWhenForced {
+		i.begin.Do(i.watch) // no signal may come before
+	}
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -137,8 +143,8 @@ func (c *caller) make(i *interruption, ends ending, call func() error) error {
 			return err
 		case <-time.After(promptly):
 		}
+		i.begin.Do(i.watch)
 	}
-	i.begin.Do(i.watch)
 	select {
 	case err := <-done:
 		return err

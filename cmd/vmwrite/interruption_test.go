@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -72,5 +73,21 @@ func TestPanicInACallIsABug(t *testing.T) {
 	err := made.make(i, endsSoon, func() error { panic("a fault of ours") })
 	if exitStatus(err) != exitBug || !strings.Contains(err.Error(), "a fault of ours") || !strings.Contains(err.Error(), "interruption_test.go") {
 		t.Errorf("the error is %v; want a bug with its place", err)
+	}
+}
+
+// A signal ends the program as long as it does not watch, and what must not be left
+// half done would be.
+func TestACallThatMustNotEndHalfDoneIsWatched(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	i, made := newInterruption(), caller{streams: streams{err: io.Discard}}
+	defer i.stop()
+	watched := true
+	err := made.make(i, endsWhenForced, func() error {
+		i.begin.Do(func() { watched = false })
+		return nil
+	})
+	if err != nil || !watched {
+		t.Errorf("make = %v; signals are watched during the call: %v", err, watched)
 	}
 }

@@ -21,7 +21,7 @@ import (
 // this, takes none of those that end a program. The kernel then asks the other threads
 // from the oldest on. That is the monitor of Go's runtime, which makes no calls on a
 // process, and so signals always get through.
-func init() { _ = maskSignals(unix.SIG_BLOCK) }
+func init() { maskSignals(unix.SIG_BLOCK) }
 
 func main() {
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
