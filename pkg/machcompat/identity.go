@@ -137,15 +137,17 @@ func (i *identity) confirm() error {
 // compare is confirm for the text of stat that lies in the buffer.
 func (i *identity) compare(text []byte, buffer *[procstatus.StatSize]byte) error {
 	text, stat, err := i.parse(text, buffer)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	code, heap := text[stat.Code.Start:stat.Code.End], text[stat.Heap.Start:stat.Heap.End]
+	switch {
 	case stat.StartCode == 1 && !strings.HasPrefix(i.code.text, " 1 "):
 		if err := i.maps.Alive(); err != nil {
 			return err
 		}
 		return errHidden
-	case string(text[stat.Code.Start:stat.Code.End]) != i.code.text || string(text[stat.Heap.Start:stat.Heap.End]) != i.heap.text:
+	case string(code) != i.code.text || string(heap) != i.heap.text:
 		return procmaps.ErrGone
 	}
 	i.code.at.Store(int64(stat.Code.Start))

@@ -180,22 +180,27 @@ var kernReturns = [...]struct {
 // String returns the name of the code as C spells it, or KERN_RETURN(n) for a
 // number that is no code.
 func (k KernReturn) String() string {
-	for i := range kernReturns {
-		if kernReturns[i].code == k {
-			return kernReturns[i].name
-		}
+	if name, _, ok := k.lookUp(); ok {
+		return name
 	}
 	return "KERN_RETURN(" + strconv.Itoa(int(k)) + ")"
 }
 
 // Error returns the text of mach_error_string, as "(os/kern) invalid address".
 func (k KernReturn) Error() string {
-	for i := range kernReturns {
-		if kernReturns[i].code == k {
-			return kernReturns[i].text
-		}
+	if _, text, ok := k.lookUp(); ok {
+		return text
 	}
 	return "unknown error code"
+}
+
+func (k KernReturn) lookUp() (name, text string, ok bool) {
+	for i := range kernReturns {
+		if known := &kernReturns[i]; known.code == k {
+			return known.name, known.text, true
+		}
+	}
+	return "", "", false
 }
 
 // Err returns the code as an error: nil for KERN_SUCCESS.

@@ -145,7 +145,7 @@ type writePlan struct {
 	atomic  bool // and what was written is put back if not all can be
 	// inPage is set for bytes of one page, in a running task. The kernel checks
 	// the protection of the page in the write itself and writes such bytes all or
-	// not at all, so there is nothing to be checked before.
+	// not at all, if it can read ours, so there is nothing else to be checked before.
 	inPage bool
 }
 

@@ -53,7 +53,8 @@ func (b ProcessVM) transfer(d direction, segments []Segment) (Position, error) {
 }
 
 // WriteOnce makes one call for one run of bytes, and returns how many of them it
-// moved and why no more. Of bytes that lie in one page it moves all or none.
+// moved and why no more. Of bytes that lie in one page, of ours and of the process, it
+// moves all or none.
 func (b ProcessVM) WriteOnce(address uint64, data []byte) (int, error) {
 	if len(data) == 0 {
 		return 0, nil
