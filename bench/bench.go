@@ -15,18 +15,19 @@ import (
 
 // size is how much is measured.
 type size struct {
-	name       string
-	round      time.Duration // the least time of a round of short calls
-	rounds     int           // of short calls
-	longRounds int           // of calls that take long
-	programs   int           // how often a whole program runs in a round
-	bulk       []int         // bytes of a long write; the last is also that of other rows
-	many       int           // mappings, where there are many
-	values     []int         // in a batch
-	threads    int           // of a target that is stopped, where there are many
-	stops      int           // in a round
-	quiet      time.Duration // how long nobody writes, for comparison
-	curves     curveSizes
+	name        string
+	round       time.Duration // the least time of a round of short calls
+	shortRounds int           // of calls that take microseconds
+	rounds      int
+	longRounds  int           // of calls that take long
+	programs    int           // how often a whole program runs in a round
+	bulk        []int         // bytes of a long write; the last is also that of other rows
+	many        int           // mappings, where there are many
+	values      []int         // in a batch
+	threads     int           // of a target that is stopped, where there are many
+	stops       int           // in a round
+	quiet       time.Duration // how long nobody writes, for comparison
+	curves      curveSizes
 }
 
 // curveSizes are the points of the curves.
@@ -34,7 +35,7 @@ type curveSizes struct{ bytes, segments, mappings, threads, writers []int }
 
 var (
 	full = size{
-		name: "full", round: 20 * time.Millisecond, rounds: 15, longRounds: 7, programs: 20,
+		name: "full", round: 4 * time.Millisecond, shortRounds: 75, rounds: 15, longRounds: 7, programs: 20,
 		bulk: []int{64 << 20, 1 << 30}, many: 60_000, values: []int{1_000, 10_000, 100_000}, threads: 100, stops: 50, quiet: 500 * time.Millisecond,
 		curves: curveSizes{
 			bytes:    []int{1, 8, 64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20, 128 << 20, 1 << 30},
@@ -45,7 +46,7 @@ var (
 		},
 	}
 	quick = size{
-		name: "quick", round: 2 * time.Millisecond, rounds: 5, longRounds: 3, programs: 3,
+		name: "quick", round: 2 * time.Millisecond, shortRounds: 5, rounds: 5, longRounds: 3, programs: 3,
 		bulk: []int{16 << 20, 128 << 20}, many: 20_000, values: []int{1_000, 10_000}, threads: 50, stops: 10, quiet: 200 * time.Millisecond,
 		curves: curveSizes{
 			bytes:    []int{1, 64, 4 << 10, 256 << 10, 16 << 20},

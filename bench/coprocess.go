@@ -51,18 +51,41 @@ func (b *bench) start(name string, arguments ...string) (*coprocess, error) {
 
 // startOnOneCore is start for a program that may use one core only.
 func (b *bench) startOnOneCore(name string, arguments ...string) (*coprocess, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var all, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
+	release, err := takeOneCore()
+	if err != nil {
 		return nil, err
 	}
-	one.Set(lastOf(&all))
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return nil, err
-	}
-	defer unix.SchedSetaffinity(0, &all)
+	defer release()
 	return b.start(name, arguments...)
+}
+
+// onOneCore keeps this goroutine, and the programs that it starts, on one core to the
+// end of the row. Short calls are compared so, because the cores of a virtual machine
+// may run at different speeds, each by what its neighbours do.
+func (b *bench) onOneCore() error {
+	release, err := takeOneCore()
+	if err == nil {
+		b.cleanups = append(b.cleanups, release)
+	}
+	return err
+}
+
+// takeOneCore keeps this goroutine on one core until it is released.
+func takeOneCore() (release func(), err error) {
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	if err = unix.SchedGetaffinity(0, &all); err == nil {
+		one.Set(lastOf(&all))
+		err = unix.SchedSetaffinity(0, &one)
+	}
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	return func() {
+		unix.SchedSetaffinity(0, &all)
+		runtime.UnlockOSThread()
+	}, nil
 }
 
 func lastOf(set *unix.CPUSet) (last int) {

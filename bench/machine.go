@@ -30,7 +30,7 @@ func (b *bench) measureCosts() (costs, error) {
 	if err != nil {
 		return c, err
 	}
-	all, err := b.alternate(b.size.rounds,
+	all, err := b.alternate(b.size.shortRounds,
 		b.loop("getppid", machine.timed("call")),
 		b.loop("page fault", machine.timed("fault")),
 		b.loop("handover", machine.timed("handover")),

@@ -58,6 +58,9 @@ func (b *bench) batch() (row, error) {
 		number: 4, short: true, title: fmt.Sprintf("a batch of %d values", count),
 		setup: fmt.Sprintf("`Task.WriteBatch` of %d values of %d bytes, each in a page of its own.", count, valueSize),
 	}
+	if err := b.onOneCore(); err != nil {
+		return r, err
+	}
 	v, err := b.victimWith(nil, "region %d touched", count*page)
 	if err != nil {
 		return r, err
@@ -67,7 +70,7 @@ func (b *bench) batch() (row, error) {
 	if err := v.raw.load(addresses, valueSize); err != nil {
 		return r, err
 	}
-	all, err := b.measure(&r, b.size.rounds, "time of a batch",
+	all, err := b.measure(&r, b.size.shortRounds, "time of a batch",
 		b.loop("Task.WriteBatch", repeat(func() error { return v.task.WriteBatch(segments) })),
 		b.loop(fmt.Sprintf("C: one process_vm_writev of %d iovecs", count), v.raw.timed("batch")),
 		b.loop(fmt.Sprintf("C: %d calls of process_vm_writev", count), v.raw.timed("single")))
@@ -112,6 +115,9 @@ func (b *bench) largeBatches() (row, error) {
 	r := row{
 		number: 5, title: "large batches",
 		setup: fmt.Sprintf("`Task.WriteBatch` of values of %d bytes over %d mappings, in the order of their addresses and shuffled; C makes one call for 1,024 of them, in the same order, and checks nothing.", valueSize, gridMappings),
+	}
+	if err := b.onOneCore(); err != nil {
+		return r, err
 	}
 	v, err := b.victimWith(nil, "grid %d %d", gridMappings, gridPages)
 	if err != nil {
@@ -179,6 +185,9 @@ func (b *bench) tick() (row, error) {
 		setup: fmt.Sprintf("`Task.WriteBatch` and `Task.ReadBatch` of %d values of %d bytes, in pages of their own of one mapping, and in one page. C makes the same calls: for a write a query of the map, the madvise(2) that makes sure of the source, one process_vm_writev, and the read of stat; for a read one process_vm_readv and the read of stat.", tickValues, tickSize),
 	}
 	page := os.Getpagesize()
+	if err := b.onOneCore(); err != nil {
+		return r, err
+	}
 	v, err := b.victimWith(nil, "region %d touched", tickValues*page)
 	if err != nil {
 		return r, err
@@ -201,7 +210,7 @@ func (b *bench) tick() (row, error) {
 			{"read", "process_vm_readv", v.task.ReadBatch, "confirmedread", "readbatch"},
 		} {
 			title := way.name + ", " + place.name
-			all, err := b.measure(&r, b.size.rounds, title,
+			all, err := b.measure(&r, b.size.shortRounds, title,
 				b.loop("Task."+capital(way.name)+"Batch", repeat(func() error { return way.ours(segments) })),
 				b.loop("C: the same calls", v.raw.timed(way.same)),
 				b.loop(fmt.Sprintf("C: one %s of %d iovecs", way.call, tickValues), v.raw.timed(way.one)))

@@ -28,6 +28,9 @@ func (b *bench) smallWrite() (row, error) {
 		number: 1, short: true, title: "8 bytes",
 		setup: fmt.Sprintf("`Task.Write` of 8 bytes into a target of %d mappings, against loops of the bare calls.", few),
 	}
+	if err := b.onOneCore(); err != nil {
+		return r, err
+	}
 	v, err := b.victimWith(nil, "maps %d", few)
 	if err != nil {
 		return r, err
@@ -57,7 +60,7 @@ func (b *bench) smallWrite() (row, error) {
 	if b.tools.has("python3") {
 		contenders = append(contenders, b.loop("Python: ctypes", b.pythonLoop(v)))
 	}
-	all, err := b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	all, err := b.measure(&r, b.size.shortRounds, "time of one write", contenders...)
 	if err != nil {
 		return r, err
 	}
@@ -140,7 +143,7 @@ func (b *bench) manyMappings() (row, error) {
 		}
 		contenders = append(contenders, ours, raw)
 	}
-	all, err := b.measure(&r, b.size.rounds, "time of one write", contenders...)
+	all, err := b.measure(&r, b.size.shortRounds, "time of one write", contenders...)
 	if err != nil {
 		return r, err
 	}
@@ -188,7 +191,7 @@ func (b *bench) textSource() (row, error) {
 		r.fact("%s: reads %s in %d system calls.", way.name, byteCount(read), calls)
 		contenders = append(contenders, aside(b.loop(way.name, repeat(way.write))))
 	}
-	_, err = b.measure(&r, b.size.rounds, "time of one call", contenders...)
+	_, err = b.measure(&r, b.size.shortRounds, "time of one call", contenders...)
 	return r, err
 }
 
@@ -239,11 +242,14 @@ func (b *bench) openAndClose() (row, error) {
 		number: 13, short: true, title: "to open a process, and to close it",
 		setup: "`TaskForPID` and `Close`, against the same calls in C, which are named at `open_close` in [raw.c](peers/raw.c).",
 	}
+	if err := b.onOneCore(); err != nil {
+		return r, err
+	}
 	v, err := b.victimWith(nil, "maps %d", few)
 	if err != nil {
 		return r, err
 	}
-	all, err := b.measure(&r, b.size.rounds, "time of both",
+	all, err := b.measure(&r, b.size.shortRounds, "time of both",
 		b.loop("TaskForPID, Close", repeat(func() error { return reopen(v.pid()) })),
 		b.loop("C: the same calls", v.raw.timed("reopen %d", v.pid())))
 	if err != nil {
