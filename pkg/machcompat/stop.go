@@ -510,6 +510,9 @@ func (s *stop) inject(f func(systemCalls) error) error {
 		return err
 	}
 	defer cancel()
+	if _, err := p.rawMemory(); err != nil { // else it would seem to hold nothing
+		return err
+	}
 	target := inject.Target{Session: s.session, Maps: p.maps, Memory: injectMemory{p}, Known: &p.known}
 	return inject.Run(ctx, target, func(c *inject.Caller) error { return f(c) })
 }
