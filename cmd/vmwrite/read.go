@@ -84,7 +84,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if o.kind == "" {
 		return r.bytes(size)
 	}
-	return r.values(encoding{kind: o.kind, order: order, word: wordSize(task.PID())})
+	return r.values(encoding{kind: o.kind, order: order, word: task.PointerSize()})
 }
 
 // size parses SIZE, which a type replaces.

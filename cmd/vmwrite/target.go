@@ -3,16 +3,13 @@
 package main
 
 import (
-	"io"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/vmwrite/vmwrite/internal/poller"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
-	"golang.org/x/sys/unix"
 )
 
 // targetFlags name the process.
@@ -154,25 +151,4 @@ func (f *backendFlags) options() ([]machcompat.Option, error) {
 		options = append(options, machcompat.Atomic())
 	}
 	return options, nil
-}
-
-// wordSize returns the bytes of a pointer in the process: 4 or 8. What can't be
-// told counts as the machine's own. (debug/elf would read all of the program's
-// sections, and takes a tenth of a millisecond to start.)
-func wordSize(pid int) int {
-	const class32, class64 = 1, 2 // ELFCLASS32, ELFCLASS64 of elf(5)
-	var header [5]byte
-	file, err := poller.Open("/proc/"+strconv.Itoa(pid)+"/exe", unix.O_RDONLY)
-	if err == nil {
-		_, err = io.ReadFull(file, header[:])
-		file.Close()
-	}
-	switch {
-	case err != nil || string(header[:4]) != "\x7fELF":
-	case header[4] == class32:
-		return 4
-	case header[4] == class64:
-		return 8
-	}
-	return strconv.IntSize / 8
 }

@@ -207,7 +207,7 @@ func (j *job) encoding() (encoding, error) {
 		return encoding{}, err
 	}
 	if e.kind == "ptr" || j.isBatch() {
-		e.word = wordSize(j.pid)
+		e.word = machcompat.PointerSizeOf(j.pid)
 	}
 	return e, nil
 }

@@ -112,6 +112,12 @@ func (s *Stopped) Threads() ([]Thread, error) {
 	return threads, nil
 }
 
+// PID is [Task.PID].
+func (s *Stopped) PID() int { return s.process.pid }
+
+// PointerSize is [Task.PointerSize].
+func (s *Stopped) PointerSize() int { return s.process.sizeOfPointer() }
+
 // Write is [Task.Write].
 func (s *Stopped) Write(address uint64, data []byte) error {
 	return s.WriteBatch([]Segment{{Address: address, Data: data}})

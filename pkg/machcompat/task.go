@@ -89,6 +89,8 @@ type process struct {
 		file *pwrite.ProcMem // opened when first needed
 	}
 
+	pointerSize atomic.Int32 // 0 until it was asked for
+
 	stops stops
 	known inject.Known
 	own   sync.Mutex // of system calls that this process makes as the task
