@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hold
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+)
+
+// Entries that have vanished are looked for in rounds, a second apart. A tick makes
+// so many attempts of a round that it stays short; one that must follow pointers
+// counts for many that need only a look at the map.
+const (
+	roundInterval = time.Second
+	attempts      = 8192
+	costOfChain   = 32
+)
+
+// takeOut takes an entry out of what is read, and says so unless it was said.
+func (h *Holder) takeOut(i int32, err error) {
+	e := &h.held[i]
+	if !e.out {
+		e.out, e.settled, h.dirty = true, false, true
+		h.waiting = append(h.waiting, i)
+	}
+	if !e.vanished {
+		e.vanished = true
+		h.summary.Vanished++
+		h.event(Event{Entry: int(i), Name: h.entries[i].Name, Err: err})
+	}
+}
+
+// sayBack says that entries that were found in this tick are back, now that they
+// could be read and, if need be, written.
+func (h *Holder) sayBack() {
+	for _, i := range h.found {
+		if e := &h.held[i]; !e.out && e.vanished {
+			e.vanished = false
+			h.summary.Back++
+			h.event(Event{Entry: int(i), Name: h.entries[i].Name, Back: true, Address: e.address})
+		}
+	}
+}
+
+// find tries to find entries that are out.
+func (h *Holder) find(now time.Time) error {
+	budget := attempts
+	if len(h.trying) == 0 {
+		if len(h.waiting) == 0 || now.Before(h.nextRound) {
+			return nil
+		}
+		if h.nextRound.IsZero() { // the first tick looks for all
+			budget = math.MaxInt
+		}
+		h.nextRound = now.Add(roundInterval)
+		h.trying, h.waiting = h.waiting, h.trying
+		for _, i := range h.trying {
+			if place, ok := h.held[i].place.(Refresher); ok {
+				place.Refresh()
+			}
+		}
+		if err := h.lookAtMap(); err != nil {
+			return err
+		}
+	}
+	for budget > 0 && len(h.trying) > 0 {
+		i := h.trying[0]
+		h.trying = h.trying[1:]
+		e := &h.held[i]
+		if _, ok := e.place.(fixed); ok {
+			budget--
+		} else {
+			budget -= costOfChain
+		}
+		err := e.resolve()
+		if err == nil {
+			err = h.confirmMapped(e)
+		}
+		if err != nil {
+			h.waiting = append(h.waiting, i)
+			h.takeOut(i, err)
+			continue
+		}
+		e.out, h.dirty = false, true
+		h.found = append(h.found, i)
+	}
+	return nil
+}
+
+// sweep takes out all entries that are not mapped.
+func (h *Holder) sweep() error {
+	if err := h.lookAtMap(); err != nil {
+		return err
+	}
+	for i := range h.held {
+		if e := &h.held[i]; !e.out {
+			if err := h.confirmMapped(e); err != nil {
+				h.takeOut(int32(i), err)
+			}
+		}
+	}
+	return nil
+}
+
+// lookAtMap notes what is mapped, in as few spans as tell what can be read and written.
+func (h *Holder) lookAtMap() error {
+	h.spans = h.spans[:0]
+	for mapping, err := range h.memory.Regions() {
+		if err != nil {
+			return err
+		}
+		span := mapping.Span()
+		span.Perms &= procmaps.Read | procmaps.Write
+		if last := len(h.spans) - 1; last >= 0 && h.spans[last].End == span.Start && h.spans[last].Perms == span.Perms {
+			h.spans[last].End = span.End
+			continue
+		}
+		h.spans = append(h.spans, span)
+	}
+	return nil
+}
+
+// confirmMapped returns an error for the first pointer of an entry that can't be read,
+// or the value if that can't be read and written.
+func (h *Holder) confirmMapped(e *held) error {
+	for i := range e.links {
+		if err := h.confirmAccess("vm_read", e.links[i].Address, uint64(e.links[i].Size), procmaps.Read); err != nil {
+			return err
+		}
+	}
+	return h.confirmAccess("vm_write", e.address, uint64(len(e.want)), procmaps.Read|procmaps.Write)
+}
+
+func (h *Holder) confirmAccess(op string, address, size uint64, want procmaps.Perms) error {
+	fail := func(code machcompat.KernReturn, fault uint64) error {
+		return &machcompat.Error{Op: op, Address: address, Size: size, Code: code, Fault: fault}
+	}
+	if address+size < address {
+		return fail(machcompat.KERN_INVALID_ADDRESS, address)
+	}
+	at, _ := slices.BinarySearchFunc(h.spans, address, func(s procmaps.Span, address uint64) int {
+		if s.End <= address {
+			return -1
+		}
+		return 1
+	})
+	for next := address; next < address+size; at++ {
+		switch {
+		case at == len(h.spans) || !h.spans[at].Contains(next):
+			return fail(machcompat.KERN_INVALID_ADDRESS, next)
+		case h.spans[at].Perms&want != want:
+			return fail(machcompat.KERN_PROTECTION_FAILURE, next)
+		}
+		next = h.spans[at].End
+	}
+	return nil
+}
