@@ -91,3 +91,12 @@ func measure(b *testing.B, bytes int64, call func() error) {
 		}
 	}
 }
+
+func BenchmarkHold(b *testing.B) {
+	v := victimFor(b, nil, "region %d touched", heldValues*os.Getpagesize())
+	h, err := holderOf(v.task, addressesFrom(v.address, heldValues, os.Getpagesize()), 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	measure(b, 0, h.Tick)
+}

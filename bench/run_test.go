@@ -32,8 +32,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.rows) != 13 || len(r.curves) != 5 {
-		t.Errorf("%d rows and %d curves; want 13 and 5", len(r.rows), len(r.curves))
+	if len(r.rows) != 14 || len(r.curves) != 5 {
+		t.Errorf("%d rows and %d curves; want 14 and 5", len(r.rows), len(r.curves))
 	}
 	if !(r.call > 0) {
 		t.Errorf("an empty system call takes %v", r.call)
@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 	for _, row := range r.rows {
 		checkRow(t, row)
 	}
-	for what, want := range map[string]int{"8 bytes": 2, "batch of 16": 4, "TaskForPID": 1, "the command": 2} {
+	for what, want := range map[string]int{"8 bytes": 2, "batch of 16": 4, "TaskForPID": 1, "holding": 2, "the command": 2} {
 		if got := countGoals(r.rows, what); got < want {
 			t.Errorf("%d goals of %s; want %d", got, what, want)
 		}
