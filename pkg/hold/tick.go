@@ -95,7 +95,7 @@ func (h *Holder) read(s segments) error {
 		if !ok {
 			return err
 		}
-		h.takeOut(s.owners[failed.Segment], err)
+		h.takeOut(s.owners[failed.Segment], alone(failed))
 		if s, err = h.behind(s, failed.Segment); err != nil || len(s.runs) == 0 {
 			return err
 		}
@@ -122,7 +122,7 @@ func (h *Holder) write(s segments) error {
 		} else if err := h.write(before); err != nil {
 			return err
 		}
-		h.takeOut(s.owners[failed.Segment], err)
+		h.takeOut(s.owners[failed.Segment], alone(failed))
 		if s, err = h.behind(s, failed.Segment); err != nil {
 			return err
 		}
@@ -149,6 +149,13 @@ func ofEntry(err error, count int) (failed *machcompat.Error, ok bool) {
 		return failed, true
 	}
 	return nil, false
+}
+
+// alone makes the error of a batch that of an entry, which knows nothing of the others.
+func alone(failed *machcompat.Error) error {
+	e := *failed
+	e.Segment, e.Partial = 0, false
+	return &e
 }
 
 // behind returns the segments behind the i-th that are of entries which are still

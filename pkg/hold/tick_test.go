@@ -261,6 +261,9 @@ func TestWriteThatIsRefusedInTheMiddle(t *testing.T) {
 				}
 			}
 			h.tick()
+			if e, ok := errors.AsType[*machcompat.Error](h.events[0].Err); !ok || e.Segment != 0 || e.Partial {
+				t.Errorf("the event says %v, which speaks of others", h.events[0].Err)
+			}
 			h.wantEvents("-" + fmt.Sprint(refused))
 			for i := range 3 {
 				want := u32(7)

@@ -3,10 +3,13 @@
 package machcompat_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -99,5 +102,73 @@ func TestWriteString(t *testing.T) {
 				t.Errorf("the page ends in %x after a write that was refused", got[address-base:])
 			}
 		})
+	}
+}
+
+// textMemory is a little memory that begins at an address.
+type textMemory struct {
+	*machcompat.Task
+	start uint64
+	data  []byte
+}
+
+func (m textMemory) ReadBatch(segments []machcompat.Segment) error {
+	for _, s := range segments {
+		at := s.Address - m.start
+		if s.Address < m.start || at > uint64(len(m.data)) || copy(s.Data, m.data[at:]) < len(s.Data) {
+			return &machcompat.Error{Code: machcompat.KERN_INVALID_ADDRESS}
+		}
+	}
+	return nil
+}
+
+// Any memory, address and limit give what a look at each unit gives.
+func FuzzReadString(f *testing.F) {
+	f.Add([]byte("text\x00"), uint64(0), 10)
+	f.Add([]byte("t\x00e\x00\x00\x00"), pageSize-3, 3)
+	f.Add([]byte{}, uint64(math.MaxUint64), 1)
+	f.Fuzz(func(t *testing.T, data []byte, offset uint64, limit int) {
+		offset %= pageSize
+		// It ends with a page, and without a NUL if there is none in data.
+		data = append(data, bytes.Repeat([]byte("x"), int(pageSize-(offset+uint64(len(data)))%pageSize))...)
+		address := 16*pageSize + offset
+		m := textMemory{start: address, data: data}
+		checkString(t, m, limit, 1, machcompat.ReadString[byte])
+		checkString(t, m, limit, 2, machcompat.ReadString[uint16])
+	})
+}
+
+func checkString(t *testing.T, m textMemory, limit, size int, read func(machcompat.ValueMemory, uint64, int) (string, error)) {
+	t.Helper()
+	var units []uint16
+	want := machcompat.KERN_FAILURE
+	for at := 0; len(units) < limit; at += size {
+		if at+size > len(m.data) {
+			want = machcompat.KERN_INVALID_ADDRESS
+			break
+		}
+		unit := uint16(m.data[at])
+		if size == 2 {
+			unit = binary.NativeEndian.Uint16(m.data[at:])
+		}
+		if unit == 0 {
+			want = machcompat.KERN_SUCCESS
+			break
+		}
+		units = append(units, unit)
+	}
+	text := string(utf16.Decode(units))
+	if size == 1 {
+		var b []byte
+		for _, unit := range units {
+			b = append(b, byte(unit))
+		}
+		text = string(b)
+	}
+	if want == machcompat.KERN_INVALID_ADDRESS {
+		text = ""
+	}
+	if got, err := read(m, m.start, limit); got != text || machcompat.CodeOf(err) != want {
+		t.Errorf("ReadString of %d bytes each = %q, %v; want %q, %s", size, got, err, text, want.String())
 	}
 }
