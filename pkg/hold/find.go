@@ -11,13 +11,12 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
-// Entries that have vanished are looked for in rounds, a second apart. A tick makes
-// so many attempts of a round that it stays short; one that must follow pointers
-// counts for many that need only a look at the map.
+// Entries that have vanished are looked for in rounds, a second apart. A tick goes on
+// with a round for so long only that the others are held in time: to follow pointers
+// that lead nowhere may take a look at the whole map for each.
 const (
 	roundInterval = time.Second
-	attempts      = 8192
-	costOfChain   = 32
+	timeOfATick   = 2 * time.Millisecond
 )
 
 // takeOut takes an entry out of what is read, and says so unless it was said.
@@ -48,13 +47,13 @@ func (h *Holder) sayBack() {
 
 // find tries to find entries that are out.
 func (h *Holder) find(now time.Time) error {
-	budget := attempts
+	until := now.Add(timeOfATick)
 	if len(h.trying) == 0 {
 		if len(h.waiting) == 0 || now.Before(h.nextRound) {
 			return nil
 		}
 		if h.nextRound.IsZero() { // the first tick looks for all
-			budget = math.MaxInt
+			until = now.Add(math.MaxInt64)
 		}
 		h.nextRound = now.Add(roundInterval)
 		h.trying, h.waiting = h.waiting, h.trying
@@ -67,26 +66,24 @@ func (h *Holder) find(now time.Time) error {
 			return err
 		}
 	}
-	for budget > 0 && len(h.trying) > 0 {
+	for len(h.trying) > 0 {
 		i := h.trying[0]
 		h.trying = h.trying[1:]
 		e := &h.held[i]
-		if _, ok := e.place.(fixed); ok {
-			budget--
-		} else {
-			budget -= costOfChain
-		}
 		err := e.resolve()
 		if err == nil {
 			err = h.confirmMapped(e)
 		}
-		if err != nil {
+		if err == nil {
+			e.out, h.dirty = false, true
+			h.found = append(h.found, i)
+		} else {
 			h.waiting = append(h.waiting, i)
 			h.takeOut(i, err)
-			continue
 		}
-		e.out, h.dirty = false, true
-		h.found = append(h.found, i)
+		if time.Now().After(until) {
+			break
+		}
 	}
 	return nil
 }
