@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/bits"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/vmwrite/vmwrite/internal/poller"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
+)
+
+// layout is what one walk over the map tells of a process.
+type layout struct {
+	symbols     func(m *Module, name string) ([]Symbol, error)
+	modules     []*Module // in address order
+	program     *Module   // nil when programErr says why it is not known
+	programErr  error
+	pointerSize int               // of the program
+	heap, stack *procmaps.Mapping // nil for none
+
+	mu     sync.Mutex // never held while the process or a file is read
+	places map[place]located
+}
+
+// located is a place that was found.
+type located struct {
+	address     uint64
+	pointerSize int // of the module, 0 for that of the program
+}
+
+// maxPlaces bounds what is kept of the places that were asked for.
+const maxPlaces = 1 << 12
+
+// newLayout walks the map of a process.
+func newLayout(p Process, by reader) (*layout, error) {
+	l := &layout{symbols: by.symbols, places: map[place]located{}}
+	modules, err := by.modules(observed{p, l})
+	if err != nil {
+		return nil, err
+	}
+	l.modules = modules
+	l.program, l.programErr = programOf(p.PID(), modules)
+	if l.program != nil {
+		l.pointerSize = l.program.PointerSize
+	}
+	if l.pointerSize == 0 {
+		l.pointerSize = pointerSizeOf(p.PID())
+	}
+	return l, nil
+}
+
+// reader is how modules and symbols are found. Tests of expressions have their own, which
+// needs no images.
+type reader struct {
+	modules func(Process) ([]*Module, error)
+	symbols func(m *Module, name string) ([]Symbol, error)
+}
+
+// observed is a Process whose mappings the layout looks at when others walk them.
+type observed struct {
+	Process
+	layout *layout
+}
+
+func (o observed) Regions() iter.Seq2[procmaps.Mapping, error] {
+	return func(yield func(procmaps.Mapping, error) bool) {
+		for m, err := range o.Process.Regions() {
+			if m.Inode == 0 && m.Path == "[heap]" && o.layout.heap == nil {
+				o.layout.heap = &m
+			}
+			if m.Inode == 0 && m.Path == "[stack]" {
+				o.layout.stack = &m
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+// find returns where a place is.
+func (l *layout) find(p place) (at located, err error) {
+	l.mu.Lock()
+	at, known := l.places[p]
+	l.mu.Unlock()
+	if known {
+		return at, nil
+	}
+	switch {
+	case p.special == heap && l.heap == nil:
+		err = &ModuleError{Name: p.special.String(), Err: errors.New("the process has no heap of brk(2)")}
+	case p.special == heap:
+		at.address = l.heap.Start
+	case p.special == stack && l.stack == nil:
+		err = &ModuleError{Name: p.special.String(), Err: errors.New("the stack of the first thread is not mapped")}
+	case p.special == stack:
+		at.address = l.stack.End
+	case p.special == 0 && p.module == "":
+		at, err = l.anySymbol(p.symbol)
+	default:
+		at, err = l.inModule(p)
+	}
+	if err != nil {
+		return located{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.places) >= maxPlaces {
+		clear(l.places)
+	}
+	l.places[p] = at
+	return at, nil
+}
+
+// inModule finds a module, or a symbol of a module.
+func (l *layout) inModule(p place) (located, error) {
+	m, err := l.module(p)
+	if err != nil {
+		return located{}, err
+	}
+	if p.symbol == "" {
+		return located{m.Base, m.PointerSize}, nil
+	}
+	found, err := l.symbols(m, p.symbol)
+	if err != nil {
+		return located{}, &SymbolError{Module: m, Name: p.symbol, Err: err}
+	}
+	var places symbolPlaces
+	places.add(m, found)
+	if len(places.all) != 1 {
+		return located{}, &SymbolError{Module: m, Name: p.symbol, Places: places.first, Total: len(places.all)}
+	}
+	return places.only, nil
+}
+
+// anySymbol finds a symbol of the program, or else of any module.
+func (l *layout) anySymbol(name string) (located, error) {
+	if l.program != nil {
+		at, err := l.inModule(place{special: exe, symbol: name})
+		// Where the program can't be read, a symbol elsewhere may be another one.
+		if missing, ok := errors.AsType[*SymbolError](err); !ok || missing.Err != nil || missing.Total > 0 {
+			return at, err
+		}
+	}
+	var places symbolPlaces
+	var unread error
+	for _, m := range l.modules {
+		if m.Kind == Data || m == l.program {
+			continue
+		}
+		found, err := l.symbols(m, name)
+		if err != nil && unread == nil {
+			unread = fmt.Errorf("%s: %w", quoteName(m.Name), err)
+		}
+		places.add(m, found)
+	}
+	switch len(places.all) {
+	case 0:
+		return located{}, &SymbolError{Name: name, Err: unread}
+	case 1:
+		return places.only, nil
+	}
+	return located{}, &SymbolError{Name: name, Places: places.first, Total: len(places.all)}
+}
+
+// symbolPlaces are the places of symbols, those at the same address once.
+type symbolPlaces struct {
+	first []Place // to be listed
+	all   map[uint64]struct{}
+	only  located // if it is the only one
+}
+
+func (p *symbolPlaces) add(m *Module, symbols []Symbol) {
+	for _, s := range symbols {
+		if _, known := p.all[s.Address]; known {
+			continue
+		}
+		if p.all == nil {
+			p.all = map[uint64]struct{}{}
+			p.only = located{s.Address, m.PointerSize}
+		}
+		p.all[s.Address] = struct{}{}
+		if len(p.first) < maxListed {
+			p.first = append(p.first, Place{fmt.Sprintf("%s+%#x", quoteName(m.Name), s.Address-m.Base), s.Address})
+		}
+	}
+}
+
+// module finds the module that a place names.
+func (l *layout) module(p place) (*Module, error) {
+	name := p.module
+	switch p.special {
+	case exe:
+		if l.program == nil {
+			return nil, &ModuleError{Name: p.special.String(), Err: l.programErr}
+		}
+		return l.program, nil
+	case vdso:
+		name = "[vdso]"
+	}
+	var named []*Module
+	for _, m := range l.modules {
+		if m.matches(name) {
+			named = append(named, m)
+		}
+	}
+	// The whole last part of a path is more of a name than the front of a build id,
+	// and an image that is mapped to be run more than a file that is only read.
+	named = prefer(named, func(m *Module) bool {
+		return m.Name == name || m.Kind == PE && strings.EqualFold(m.Name, name)
+	})
+	if running := prefer(named, func(m *Module) bool { return m.Executable }); len(running) == 1 {
+		named = running
+	}
+	switch {
+	case len(named) == 1:
+		return named[0], nil
+	case p.special == vdso:
+		return nil, &ModuleError{Name: p.special.String(), Err: errors.New("the process has no vdso")}
+	}
+	return nil, newModuleError(name, named, l.modules)
+}
+
+// prefer returns those that are better, or all when none is.
+func prefer(all []*Module, better func(*Module) bool) (some []*Module) {
+	for _, m := range all {
+		if better(m) {
+			some = append(some, m)
+		}
+	}
+	if some == nil {
+		return all
+	}
+	return some
+}
+
+// programOf returns the module of the program that a process runs.
+func programOf(pid int, modules []*Module) (*Module, error) {
+	link := fmt.Sprintf("/proc/%d/exe", pid)
+	var stat unix.Stat_t
+	if err := unix.Stat(link, &stat); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: link, Err: err}
+	}
+	path, err := os.Readlink(link)
+	if err != nil {
+		return nil, err
+	}
+	path = strings.ReplaceAll(path, "\n", `\012`) // as the map prints it
+	dev := procmaps.Dev{Major: unix.Major(uint64(stat.Dev)), Minor: unix.Minor(uint64(stat.Dev))}
+	// On overlayfs and btrfs the map shows another device than stat does, and the
+	// inode of another file may be the same.
+	for _, is := range []func(*Module) bool{
+		func(m *Module) bool { return m.Inode == stat.Ino && m.Dev == dev },
+		func(m *Module) bool { return m.Inode == stat.Ino && m.Path == path },
+		func(m *Module) bool { return m.Path == path },
+	} {
+		var found []*Module
+		for _, m := range modules {
+			if is(m) {
+				found = append(found, m)
+			}
+		}
+		if found != nil {
+			return prefer(found, func(m *Module) bool { return m.Executable && m.Kind != Data })[0], nil
+		}
+	}
+	return nil, errors.New("the program that the process runs is not mapped")
+}
+
+// pointerSizeOf returns the size of a process's pointers by the file of its program
+// (EI_CLASS of elf(5)), or else that of this machine's.
+func pointerSizeOf(pid int) int {
+	const own = bits.UintSize / 8
+	var header [5]byte
+	n, err := poller.Read(fmt.Sprintf("/proc/%d/exe", pid), header[:])
+	if err != nil || n < len(header) || string(header[:4]) != "\x7fELF" {
+		return own
+	}
+	switch header[4] {
+	case 1:
+		return 4
+	case 2:
+		return 8
+	}
+	return own
+}
