@@ -138,8 +138,8 @@ type ChainError struct {
 	Err error // the process's, for the read
 }
 
-// Error says which link broke, what is mapped there, and what was read before it, on one
-// line.
+// Error says which pointer cannot be read, what is mapped there, and which pointer was
+// read before it, on one line.
 func (e *ChainError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s breaks at pointer %d, %s: ", e.Expr, e.Link+1, e.Text)
@@ -155,12 +155,9 @@ func (e *ChainError) Error() string {
 		}
 		fmt.Fprintf(&b, "%#x cannot be read, it is %s %s", e.Address, m.PermsText(), path)
 	}
-	for i, link := range e.Read {
-		separator := ", "
-		if i == 0 {
-			separator = "; read before: "
-		}
-		fmt.Fprintf(&b, "%s%s at %#x is %#x", separator, link.Text, link.Address, link.Value)
+	if len(e.Read) > 0 {
+		last := e.Read[len(e.Read)-1]
+		fmt.Fprintf(&b, "; the pointer before it, %s at %#x, is %#x", last.Text, last.Address, last.Value)
 	}
 	return b.String()
 }

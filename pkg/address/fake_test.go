@@ -130,7 +130,7 @@ const (
 //
 //	game+0x40    -> objectBase,      +0x8 -> objectBase+0x100, +0x10 -> 0
 //	win.exe+0x40 -> lowBase,         +0x8 -> lowBase+0x100,    +0x10 -> 0
-func newFake(t *testing.T) *fakeProcess {
+func newFake(t testing.TB) *fakeProcess {
 	t.Helper()
 	var stat unix.Stat_t
 	if err := unix.Stat("/proc/self/exe", &stat); err != nil {

@@ -5,7 +5,6 @@ package address
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"math/bits"
 	"os"
 	"strings"
@@ -18,12 +17,12 @@ import (
 
 // layout is what one walk over the map tells of a process.
 type layout struct {
+	process     Process
 	symbols     func(m *Module, name string) ([]Symbol, error)
 	modules     []*Module // in address order
 	program     *Module   // nil when programErr says why it is not known
 	programErr  error
-	pointerSize int               // of the program
-	heap, stack *procmaps.Mapping // nil for none
+	pointerSize int // of the program
 
 	mu     sync.Mutex // never held while the process or a file is read
 	places map[place]located
@@ -40,12 +39,11 @@ const maxPlaces = 1 << 12
 
 // newLayout walks the map of a process.
 func newLayout(p Process, by reader) (*layout, error) {
-	l := &layout{symbols: by.symbols, places: map[place]located{}}
-	modules, err := by.modules(observed{p, l})
+	modules, err := by.modules(p)
 	if err != nil {
 		return nil, err
 	}
-	l.modules = modules
+	l := &layout{process: p, symbols: by.symbols, modules: modules, places: map[place]located{}}
 	l.program, l.programErr = programOf(p.PID(), modules)
 	if l.program != nil {
 		l.pointerSize = l.program.PointerSize
@@ -63,28 +61,6 @@ type reader struct {
 	symbols func(m *Module, name string) ([]Symbol, error)
 }
 
-// observed is a Process whose mappings the layout looks at when others walk them.
-type observed struct {
-	Process
-	layout *layout
-}
-
-func (o observed) Regions() iter.Seq2[procmaps.Mapping, error] {
-	return func(yield func(procmaps.Mapping, error) bool) {
-		for m, err := range o.Process.Regions() {
-			if m.Inode == 0 && m.Path == "[heap]" && o.layout.heap == nil {
-				o.layout.heap = &m
-			}
-			if m.Inode == 0 && m.Path == "[stack]" {
-				o.layout.stack = &m
-			}
-			if !yield(m, err) {
-				return
-			}
-		}
-	}
-}
-
 // find returns where a place is.
 func (l *layout) find(p place) (at located, err error) {
 	l.mu.Lock()
@@ -94,14 +70,8 @@ func (l *layout) find(p place) (at located, err error) {
 		return at, nil
 	}
 	switch {
-	case p.special == heap && l.heap == nil:
-		err = &ModuleError{Name: p.special.String(), Err: errors.New("the process has no heap of brk(2)")}
-	case p.special == heap:
-		at.address = l.heap.Start
-	case p.special == stack && l.stack == nil:
-		err = &ModuleError{Name: p.special.String(), Err: errors.New("the stack of the first thread is not mapped")}
-	case p.special == stack:
-		at.address = l.stack.End
+	case p.special == heap, p.special == stack:
+		at.address, err = l.unnamed(p.special)
 	case p.special == 0 && p.module == "":
 		at, err = l.anySymbol(p.symbol)
 	default:
@@ -117,6 +87,28 @@ func (l *layout) find(p place) (at located, err error) {
 	}
 	l.places[p] = at
 	return at, nil
+}
+
+// unnamed finds the heap's start or the stack's end, which are in no module.
+func (l *layout) unnamed(s special) (address uint64, err error) {
+	for m, err := range l.process.Regions() {
+		switch {
+		case err != nil:
+			return 0, err
+		case m.Inode != 0: // a file of such a name
+		case s == heap && m.Path == "[heap]":
+			return m.Start, nil
+		case s == stack && m.Path == "[stack]":
+			address = m.End
+		}
+	}
+	switch {
+	case s == heap:
+		err = &ModuleError{Name: s.String(), Err: errors.New("the process has no heap of brk(2)")}
+	case address == 0:
+		err = &ModuleError{Name: s.String(), Err: errors.New("the stack of the first thread is not mapped")}
+	}
+	return address, err
 }
 
 // inModule finds a module, or a symbol of a module.
@@ -274,20 +266,22 @@ func programOf(pid int, modules []*Module) (*Module, error) {
 	return nil, errors.New("the program that the process runs is not mapped")
 }
 
-// pointerSizeOf returns the size of a process's pointers by the file of its program
-// (EI_CLASS of elf(5)), or else that of this machine's.
+// pointerSizeOf returns the size of a process's pointers by the file of its program, or
+// else that of this machine's.
 func pointerSizeOf(pid int) int {
-	const own = bits.UintSize / 8
 	var header [5]byte
-	n, err := poller.Read(fmt.Sprintf("/proc/%d/exe", pid), header[:])
-	if err != nil || n < len(header) || string(header[:4]) != "\x7fELF" {
-		return own
-	}
-	switch header[4] {
-	case 1:
+	n, _ := poller.Read(fmt.Sprintf("/proc/%d/exe", pid), header[:]) // no byte after an error
+	return elfPointerSize(header[:max(n, 0)])
+}
+
+// elfPointerSize returns what the front of a file says by EI_CLASS of elf(5), or the
+// size of this machine's pointers for what says nothing.
+func elfPointerSize(header []byte) int {
+	switch string(header) {
+	case "\x7fELF\x01":
 		return 4
-	case 2:
+	case "\x7fELF\x02":
 		return 8
 	}
-	return own
+	return bits.UintSize / 8
 }

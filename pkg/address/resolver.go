@@ -168,7 +168,8 @@ func mappingAt(p Process, address uint64) (m *procmaps.Mapping, unknown bool) {
 			return nil, true
 		}
 		if mapping.Contains(address) {
-			return &mapping, false
+			found := mapping // not each that is looked at need be allocated
+			return &found, false
 		}
 	}
 	return nil, false
