@@ -187,7 +187,6 @@ func (p *symbolPlaces) add(m *Module, symbols []Symbol) {
 
 // module finds the module that a place names.
 func (l *layout) module(p place) (*Module, error) {
-	name := p.module
 	switch p.special {
 	case exe:
 		if l.program == nil {
@@ -195,8 +194,14 @@ func (l *layout) module(p place) (*Module, error) {
 		}
 		return l.program, nil
 	case vdso:
-		name = "[vdso]"
+		for _, m := range l.modules {
+			if m.Path == "[vdso]" {
+				return m, nil
+			}
+		}
+		return nil, &ModuleError{Name: p.special.String(), Err: errors.New("the process has no vdso")}
 	}
+	name := p.module
 	var named []*Module
 	for _, m := range l.modules {
 		if m.matches(name) {
@@ -211,11 +216,8 @@ func (l *layout) module(p place) (*Module, error) {
 	if running := prefer(named, func(m *Module) bool { return m.Executable }); len(running) == 1 {
 		named = running
 	}
-	switch {
-	case len(named) == 1:
+	if len(named) == 1 {
 		return named[0], nil
-	case p.special == vdso:
-		return nil, &ModuleError{Name: p.special.String(), Err: errors.New("the process has no vdso")}
 	}
 	return nil, newModuleError(name, named, l.modules)
 }
