@@ -113,19 +113,6 @@ func (n *node) constant() bool {
 	return true
 }
 
-// hasPlaces reports whether what the expression names depends on the modules.
-func (n *node) hasPlaces() bool {
-	if n.kind == placeNode {
-		return true
-	}
-	for _, part := range n.parts {
-		if part.hasPlaces() {
-			return true
-		}
-	}
-	return false
-}
-
 // newExpr returns the expression of a tree that nobody else has yet.
 func newExpr(root *node) *Expr {
 	var b strings.Builder

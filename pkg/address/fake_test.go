@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -28,10 +29,11 @@ type fakeProcess struct {
 	symbols  map[string][]Symbol // by "module!symbol"
 	unread   map[string]error    // why a module's symbols can't be read, by its name
 
-	gone  error        // why the process can't be looked at any more
-	walks atomic.Int32 // of the map
-	reads atomic.Int32 // of memory
-	asked atomic.Int32 // for symbols
+	gone   error        // why the process can't be looked at any more
+	walks  atomic.Int32 // of the map
+	reads  atomic.Int32 // of memory
+	listed atomic.Int32 // the modules
+	asked  atomic.Int32 // for symbols
 }
 
 func (p *fakeProcess) PID() int { return os.Getpid() }
@@ -72,13 +74,9 @@ func (p *fakeProcess) Regions() iter.Seq2[procmaps.Mapping, error] {
 func (p *fakeProcess) resolver() *Resolver {
 	r := NewResolver(p)
 	r.by = reader{
-		modules: func(walked Process) ([]*Module, error) {
-			for _, err := range walked.Regions() {
-				if err != nil {
-					return nil, err
-				}
-			}
-			return slices.Clone(p.modules), nil
+		modules: func(Process) ([]*Module, error) {
+			p.listed.Add(1)
+			return slices.Clone(p.modules), p.gone
 		},
 		symbols: func(m *Module, name string) ([]Symbol, error) {
 			p.asked.Add(1)
@@ -90,7 +88,11 @@ func (p *fakeProcess) resolver() *Resolver {
 
 // add maps memory of a module or of nothing.
 func (p *fakeProcess) add(start uint64, perms procmaps.Perms, path string, size int) {
-	p.mappings = append(p.mappings, procmaps.Mapping{Start: start, End: start + uint64(size), Perms: perms, Path: path})
+	m := procmaps.Mapping{Start: start, End: start + uint64(size), Perms: perms, Path: path}
+	if strings.HasPrefix(path, "/") {
+		m.Inode = 1
+	}
+	p.mappings = append(p.mappings, m)
 	slices.SortFunc(p.mappings, func(a, b procmaps.Mapping) int {
 		if a.Start < b.Start {
 			return -1

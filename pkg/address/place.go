@@ -18,6 +18,7 @@ import (
 // layout is what one walk over the map tells of a process.
 type layout struct {
 	process     Process
+	files       uint64 // of walk, before the modules were looked at
 	symbols     func(m *Module, name string) ([]Symbol, error)
 	modules     []*Module // in address order
 	program     *Module   // nil when programErr says why it is not known
@@ -39,11 +40,16 @@ const maxPlaces = 1 << 12
 
 // newLayout walks the map of a process.
 func newLayout(p Process, by reader) (*layout, error) {
+	// First, so that what changes in between is seen as a change.
+	files, _, err := walk(p, 0)
+	if err != nil {
+		return nil, err
+	}
 	modules, err := by.modules(p)
 	if err != nil {
 		return nil, err
 	}
-	l := &layout{process: p, symbols: by.symbols, modules: modules, places: map[place]located{}}
+	l := &layout{process: p, files: files, symbols: by.symbols, modules: modules, places: map[place]located{}}
 	l.program, l.programErr = programOf(p.PID(), modules)
 	if l.program != nil {
 		l.pointerSize = l.program.PointerSize

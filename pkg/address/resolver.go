@@ -4,6 +4,7 @@ package address
 
 import (
 	"errors"
+	"hash/maphash"
 	"io"
 	"iter"
 	"slices"
@@ -65,10 +66,9 @@ type Link struct {
 // after Refresh, walks the map of the process. Others read the pointers alone, but for a
 // place that is not known yet.
 //
-// What was known may be why an expression fails, so an expression with places is tried
-// once more after a look at the modules as they are. The error is then a [*ModuleError],
-// a [*SymbolError] or a [*ChainError], or the one by which the process refused to be looked
-// at.
+// An expression that fails is tried once more if other files are mapped than when the
+// modules were looked at. The error is a [*ModuleError], a [*SymbolError] or a
+// [*ChainError], or the one by which the process refused to be looked at.
 func (r *Resolver) Resolve(e *Expr) (Resolution, error) {
 	var found Resolution
 	err := r.ResolveInto(&found, e)
@@ -82,31 +82,37 @@ func (r *Resolver) Resolve(e *Expr) (Resolution, error) {
 // allocates nothing once they are large enough and the places are known. After an error
 // dst holds what was found before it.
 func (r *Resolver) ResolveInto(dst *Resolution, e *Expr) error {
-	l, old, err := r.layout()
-	if err != nil {
-		return err
-	}
-	err = evaluate(dst, r.process, l, e)
-	if err != nil && old && e.root.hasPlaces() {
-		r.forget(l)
-		if l, _, err = r.layout(); err != nil {
+	for last := false; ; last = true {
+		l, err := r.layout()
+		if err != nil {
 			return err
 		}
-		err = evaluate(dst, r.process, l, e)
+		if err = evaluate(dst, r.process, l, e); err == nil {
+			return nil
+		}
+		var at uint64
+		chain, isChain := errors.AsType[*ChainError](err)
+		if isChain {
+			at = chain.Address
+		}
+		files, mapping, mapErr := walk(r.process, at)
+		switch {
+		case isChain:
+			chain.Mapping, chain.unknown = mapping, mapErr != nil
+		case mapErr != nil:
+			return mapErr
+		}
+		if mapErr != nil || files == l.files || last {
+			return err
+		}
+		r.forget(l)
 	}
-	if err == nil {
-		return nil
-	}
-	if chain, ok := errors.AsType[*ChainError](err); ok {
-		chain.Mapping, chain.unknown = mappingAt(r.process, chain.Address)
-	}
-	return err
 }
 
 // Modules returns the modules of the process in address order. It walks the map if
 // that was not done since the last [Resolver.Refresh].
 func (r *Resolver) Modules() ([]*Module, error) {
-	l, _, err := r.layout()
+	l, err := r.layout()
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +125,7 @@ func (r *Resolver) Refresh() { r.forget(nil) }
 // Locate returns the module that an address lies in, and how far from its base, by the
 // modules as they are known.
 func (r *Resolver) Locate(address uint64) (m *Module, offset uint64, ok bool) {
-	l, _, err := r.layout()
+	l, err := r.layout()
 	if err != nil {
 		return nil, 0, false
 	}
@@ -131,23 +137,23 @@ func (r *Resolver) Locate(address uint64) (m *Module, offset uint64, ok bool) {
 	return m, address - m.Base, true
 }
 
-// layout returns what is known, and whether it was known before this call.
-func (r *Resolver) layout() (l *layout, old bool, err error) {
+// layout returns what is known, and finds it out first if nothing is.
+func (r *Resolver) layout() (l *layout, err error) {
 	r.mu.Lock()
 	l, forgets := r.known, r.forgets
 	r.mu.Unlock()
 	if l != nil {
-		return l, true, nil
+		return l, nil
 	}
 	if l, err = newLayout(r.process, r.by); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.forgets == forgets { // else it may be older than what was forgotten meanwhile
 		r.known = l
 	}
-	return l, false, nil
+	return l, nil
 }
 
 // forget forgets what is known, or nothing if that is not l any more.
@@ -160,17 +166,25 @@ func (r *Resolver) forget(l *layout) {
 	}
 }
 
-// mappingAt returns what is mapped at an address, nil for nothing, and whether the
-// process does not tell.
-func mappingAt(p Process, address uint64) (m *procmaps.Mapping, unknown bool) {
-	for mapping, err := range p.Regions() {
+var seed = maphash.MakeSeed()
+
+// walk returns what is mapped at an address, nil for nothing, and a number that is another
+// one when other files are mapped, or elsewhere. A chain may be broken for hours, and be
+// tried all the time: to look at the modules each time would take several times as long.
+func walk(p Process, address uint64) (files uint64, at *procmaps.Mapping, err error) {
+	var hash maphash.Hash
+	hash.SetSeed(seed)
+	for m, err := range p.Regions() {
 		if err != nil {
-			return nil, true
+			return 0, nil, err
 		}
-		if mapping.Contains(address) {
-			found := mapping // not each that is looked at need be allocated
-			return &found, false
+		if m.Contains(address) {
+			found := m // not each that is looked at need be allocated
+			at = &found
+		}
+		if m.Inode != 0 {
+			maphash.WriteComparable(&hash, m)
 		}
 	}
-	return nil, false
+	return hash.Sum64(), at, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,7 +161,7 @@ func TestChainErrors(t *testing.T) {
 				t.Fatalf("%s: %v; want a ChainError", e, err)
 			}
 			c.want.Expr, c.want.Err = e.String(), errRefused
-			c.want.Mapping, _ = mappingAt(p, c.want.Address)
+			_, c.want.Mapping, _ = walk(p, c.want.Address)
 			if len(got.Read) == 0 {
 				got.Read = nil
 			}
@@ -290,15 +291,15 @@ func TestResolveAgain(t *testing.T) {
 	if p.walks.Load() != 0 || p.asked.Load() != asked || p.reads.Load()-reads != 2 {
 		t.Errorf("%d walks, %d looks for symbols and %d reads; want 0, 0 and 2", p.walks.Load(), p.asked.Load()-asked, p.reads.Load()-reads)
 	}
-	if _, err := r.Modules(); err != nil || p.walks.Load() != 0 {
-		t.Errorf("Modules takes %d walks, %v; want 0", p.walks.Load(), err)
+	if _, err := r.Modules(); err != nil || p.listed.Load() != 1 {
+		t.Errorf("the modules are looked at %d times, %v; want once", p.listed.Load(), err)
 	}
 	r.Refresh()
-	if p.walks.Load() != 0 {
-		t.Errorf("Refresh takes %d walks; want 0", p.walks.Load())
+	if p.listed.Load() != 1 {
+		t.Error("Refresh looks at the modules")
 	}
-	if _, err := r.Modules(); err != nil || p.walks.Load() != 1 {
-		t.Errorf("Refresh and Modules take %d walks, %v; want 1", p.walks.Load(), err)
+	if _, err := r.Modules(); err != nil || p.listed.Load() != 2 {
+		t.Errorf("after Refresh the modules are looked at %d times, %v; want 2", p.listed.Load(), err)
 	}
 }
 
@@ -323,6 +324,7 @@ func TestStaleModulesAreLookedAtAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			const moved = 0x6000_0000_0000
+			p.add(moved-0x1000, procmaps.Read, "/new", 0x1000)
 			p.add(moved, procmaps.Read, "[heap]", 0x1000)
 			p.set(moved+0x40, objectBase, 8)
 			delete(p.memory, gameBase)
@@ -343,15 +345,36 @@ func TestStaleModulesAreLookedAtAgain(t *testing.T) {
 	}
 }
 
-// What names no place cannot be mended by other modules.
-func TestBrokenNumbersWalkTheMapOnce(t *testing.T) {
-	p := newFake(t)
-	r := p.resolver()
-	for _, walks := range []int32{2, 1} { // for the modules, and for what is mapped there
-		p.walks.Store(0)
-		if _, err := r.Resolve(mustParse(t, "[0x10]")); err == nil || p.walks.Load() != walks {
-			t.Errorf("%d walks, %v; want %d", p.walks.Load(), err, walks)
-		}
+// A chain that is broken is tried again all the time, and so is a name that is missing.
+func TestFailuresLookAtModulesOnlyWhenOtherFilesAreMapped(t *testing.T) {
+	for _, text := range []string{"[game+0x2000]", "gmae", "game!playr", "[0x10]"} {
+		t.Run(text, func(t *testing.T) {
+			p := newFake(t)
+			r := p.resolver()
+			e := mustParse(t, text)
+			for _, step := range []struct {
+				name   string
+				change func()
+				want   int32
+			}{
+				{"the first time", func() {}, 1},
+				{"nothing has changed", func() {}, 1},
+				{"memory of no file has come", func() { p.add(0x6000_0000_0000, procmaps.Read, "", 0x1000) }, 1},
+				{"a file has come", func() { p.add(0x6000_0000_1000, procmaps.Read, "/new", 0x1000) }, 2},
+				{"nothing has changed since", func() {}, 2},
+				{"the heap has gone", func() {
+					p.mappings = slices.DeleteFunc(p.mappings, func(m procmaps.Mapping) bool { return m.Path == "[heap]" })
+				}, 2},
+				{"a file has gone", func() {
+					p.mappings = slices.DeleteFunc(p.mappings, func(m procmaps.Mapping) bool { return m.Path == "/new" })
+				}, 3},
+			} {
+				step.change()
+				if _, err := r.Resolve(e); err == nil || p.listed.Load() != step.want {
+					t.Errorf("%s: %v, and the modules were looked at %d times; want %d", step.name, err, p.listed.Load(), step.want)
+				}
+			}
+		})
 	}
 }
 
@@ -399,8 +422,8 @@ func TestLocate(t *testing.T) {
 			t.Errorf("Locate(%#x) = %+v, %#x, %v; want %s+%#x", c.address, m, offset, ok, c.module, c.offset)
 		}
 	}
-	if p.walks.Load() != 1 {
-		t.Errorf("%d walks; want 1", p.walks.Load())
+	if p.listed.Load() != 1 {
+		t.Errorf("the modules are looked at %d times; want once", p.listed.Load())
 	}
 }
 
