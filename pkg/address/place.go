@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// layout is what one walk over the map tells of a process.
+// layout is what is known of where things are in a process, as of one moment.
 type layout struct {
 	process     Process
 	files       uint64 // of walk, before the modules were looked at
@@ -38,7 +38,7 @@ type located struct {
 // maxPlaces bounds what is kept of the places that were asked for.
 const maxPlaces = 1 << 12
 
-// newLayout walks the map of a process.
+// newLayout finds out where things are in a process.
 func newLayout(p Process, by reader) (*layout, error) {
 	// First, so that what changes in between is seen as a change.
 	files, _, err := walk(p, 0)
