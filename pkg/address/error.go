@@ -50,7 +50,7 @@ func newModuleError(name string, matches, modules []*Module) *ModuleError {
 		e.Suggestions = append(e.Suggestions, "0x"+name)
 	}
 	for _, name := range cut[:min(len(cut), 3)] {
-		e.Suggestions = append(e.Suggestions, quoteName(name))
+		e.Suggestions = append(e.Suggestions, Quote(name))
 	}
 	return e
 }
@@ -97,7 +97,7 @@ type SymbolError struct {
 func (e *SymbolError) Error() string {
 	where := "any module"
 	if e.Module != nil {
-		where = quoteName(e.Module.Name)
+		where = Quote(e.Module.Name)
 	}
 	switch {
 	case e.Total > 0:

@@ -123,6 +123,6 @@ func (e *evaluation) pointer(n *node) (value, error) {
 		v.bits = binary.NativeEndian.Uint64(buffer[:])
 	}
 	e.found.PointerSize = size
-	e.found.Links = append(e.found.Links, Link{e.expr.textOf(n), at.bits, v.bits})
+	e.found.Links = append(e.found.Links, Link{e.expr.textOf(n), at.bits, v.bits, size})
 	return v, nil
 }

@@ -80,10 +80,10 @@ func (s special) String() string { return [...]string{"", "@exe", "@heap", "@sta
 func (p place) String() string {
 	text := p.special.String()
 	if p.module != "" {
-		text = quoteName(p.module)
+		text = Quote(p.module)
 	}
 	if p.symbol != "" {
-		text += "!" + quoteName(p.symbol)
+		text += "!" + Quote(p.symbol)
 	}
 	return text
 }

@@ -155,7 +155,7 @@ func (l *layout) anySymbol(name string) (located, error) {
 		}
 		found, err := l.symbols(m, name)
 		if err != nil && unread == nil {
-			unread = fmt.Errorf("%s: %w", quoteName(m.Name), err)
+			unread = fmt.Errorf("%s: %w", Quote(m.Name), err)
 		}
 		places.add(m, found)
 	}
@@ -186,7 +186,7 @@ func (p *symbolPlaces) add(m *Module, symbols []Symbol) {
 		}
 		p.all[s.Address] = struct{}{}
 		if len(p.first) < maxListed {
-			p.first = append(p.first, Place{fmt.Sprintf("%s+%#x", quoteName(m.Name), s.Address-m.Base), s.Address})
+			p.first = append(p.first, Place{fmt.Sprintf("%s+%#x", Quote(m.Name), s.Address-m.Base), s.Address})
 		}
 	}
 }

@@ -60,6 +60,7 @@ type Link struct {
 	Text    string // as in the canonical form of the expression: "[game+0x4068]"
 	Address uint64 // where it was read
 	Value   uint64
+	Size    int // its bytes: 4 or 8
 }
 
 // Resolve returns the address that the expression names now. The first call, and one

@@ -97,8 +97,8 @@ func TestResolutionShowsItsSteps(t *testing.T) {
 		Address: objectBase + 0x104, PointerSize: 8,
 		Places: []Place{{"game", gameBase}, {"@stack", stackEnd}},
 		Links: []Link{
-			{"[game+0x40]", gameBase + 0x40, objectBase},
-			{"[[game+0x40]+0x8]", objectBase + 8, objectBase + 0x100},
+			{"[game+0x40]", gameBase + 0x40, objectBase, 8},
+			{"[[game+0x40]+0x8]", objectBase + 8, objectBase + 0x100, 8},
 		},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -120,17 +120,17 @@ func TestChainErrors(t *testing.T) {
 		},
 		{
 			"the second is null", "game+0x48,8,4", func(p *fakeProcess) { p.mappings = p.mappings[1:] },
-			ChainError{Link: 1, Text: "[[game+0x48]+0x8]", Address: 8, Read: []Link{{"[game+0x48]", gameBase + 0x48, 0}}},
+			ChainError{Link: 1, Text: "[[game+0x48]+0x8]", Address: 8, Read: []Link{{"[game+0x48]", gameBase + 0x48, 0, 8}}},
 			"[[game+0x48]+0x8]+0x4 breaks at pointer 2, [[game+0x48]+0x8]: nothing is mapped at 0x8; the pointer before it, [game+0x48] at 0x560000000048, is 0x0",
 		},
 		{
 			"the second is protected", "game+0x48,8,4", nil,
-			ChainError{Link: 1, Text: "[[game+0x48]+0x8]", Address: 8, Read: []Link{{"[game+0x48]", gameBase + 0x48, 0}}},
+			ChainError{Link: 1, Text: "[[game+0x48]+0x8]", Address: 8, Read: []Link{{"[game+0x48]", gameBase + 0x48, 0, 8}}},
 			`[[game+0x48]+0x8]+0x4 breaks at pointer 2, [[game+0x48]+0x8]: 0x8 cannot be read, it is --xp /low\x1b; the pointer before it, [game+0x48] at 0x560000000048, is 0x0`,
 		},
 		{
 			"the second is mapped, but cannot be read", "[[game+0x40]]", func(p *fakeProcess) { delete(p.memory, objectBase) },
-			ChainError{Link: 1, Text: "[[game+0x40]]", Address: objectBase, Read: []Link{{"[game+0x40]", gameBase + 0x40, objectBase}}},
+			ChainError{Link: 1, Text: "[[game+0x40]]", Address: objectBase, Read: []Link{{"[game+0x40]", gameBase + 0x40, objectBase, 8}}},
 			"[[game+0x40]] breaks at pointer 2, [[game+0x40]]: 0x7f0000000000 cannot be read: refused by the fake; " +
 				"the pointer before it, [game+0x40] at 0x560000000040, is 0x7f0000000000",
 		},
@@ -138,7 +138,7 @@ func TestChainErrors(t *testing.T) {
 			"the third of 32 bits", "win.exe+0x40,0xc,0x8,4", nil,
 			ChainError{
 				Link: 2, Text: "[[[win.exe+0x40]+0xc]+0x8]", Address: 0xffff_fff8,
-				Read: []Link{{"[win.exe+0x40]", winBase + 0x40, lowBase}, {"[[win.exe+0x40]+0xc]", lowBase + 0xc, 0xffff_fff0}},
+				Read: []Link{{"[win.exe+0x40]", winBase + 0x40, lowBase, 4}, {"[[win.exe+0x40]+0xc]", lowBase + 0xc, 0xffff_fff0, 4}},
 			},
 			"[[[win.exe+0x40]+0xc]+0x8]+0x4 breaks at pointer 3, [[[win.exe+0x40]+0xc]+0x8]: nothing is mapped at 0xfffffff8; " +
 				"the pointer before it, [[win.exe+0x40]+0xc] at 0x100000c, is 0xfffffff0",

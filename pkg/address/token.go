@@ -188,8 +188,9 @@ func number(word string) (value uint64, isNumber bool, problem string) {
 	return 0, false, fmt.Sprintf("%q is not a number; quote it if it is a name", word)
 }
 
-// quoteName returns a name as an expression has it: in quotes if need be.
-func quoteName(name string) string {
+// Quote returns the name of a module or a symbol as an expression has it: in quotes if it
+// needs them.
+func Quote(name string) string {
 	_, isNumber, problem := number(name)
 	if name != "" && all(name, isNameChar) && !isNumber && problem == "" {
 		return name
