@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -113,42 +112,6 @@ func takesNone(cmd *cobra.Command, args []string) error {
 		return usagef("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0])
 	}
 	return nil
-}
-
-// addressError is an address that may be meant, but lacks its 0x.
-type addressError struct{ text, meant string }
-
-func (e *addressError) Error() string {
-	return fmt.Sprintf("address %q: addresses are hexadecimal and begin with 0x; did you mean %s?", e.text, e.meant)
-}
-
-// parseAddress parses an address, which must have its 0x: without it, digits
-// that were copied from a hexadecimal list would mean another place.
-func parseAddress(text string) (uint64, error) {
-	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
-	address, err := strconv.ParseUint(digits, 16, 64)
-	if start, end, isRange := strings.Cut(digits, "-"); isRange { // as /proc/PID/maps has them
-		if _, err := strconv.ParseUint(start, 16, 64); err == nil && end != "" {
-			return 0, usagef("address %q: that is a range; did you mean its start, 0x%s?", text, start)
-		}
-	}
-	switch {
-	case !ok && err == nil:
-		return 0, &addressError{text, "0x" + digits}
-	case !ok:
-		return 0, usagef("address %q: want a hexadecimal number such as 0x7f3a5c001000", text)
-	case err != nil:
-		return 0, usagef("address %q: want a hexadecimal number of at most 64 bits", text)
-	}
-	return address, nil
-}
-
-// isAddress reports whether text is an address, or would be with 0x in front.
-func isAddress(text string) bool {
-	const shortest = 6 // of what has no 0x: pids and names may be hex digits, too
-	digits, ok := strings.CutPrefix(strings.ToLower(text), "0x")
-	_, err := strconv.ParseUint(digits, 16, 64)
-	return ok || (err == nil && len(text) >= shortest && !isPID(text))
 }
 
 // parseSize parses a count of bytes: decimal or 0x, with K, M or G for powers of

@@ -57,21 +57,3 @@ func FuzzCommandLine(f *testing.F) {
 		}
 	})
 }
-
-// An address is taken only with its 0x, and what is offered in its place is one.
-func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"0x10", "10", "7f3a5c001000-7f3a5c002000", "0X", "-", "0x-1", "ffffffffffffffffff"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		_, err := parseAddress(text)
-		if hasPrefix := strings.HasPrefix(strings.ToLower(text), "0x"); (err == nil && !hasPrefix) || (err != nil && exitStatus(err) != exitUsage) {
-			t.Errorf("parseAddress(%q): %v", text, err)
-		}
-		if wrong, ok := err.(*addressError); ok {
-			if _, err := parseAddress(wrong.meant); err != nil {
-				t.Errorf("for %q is offered %q: %v", text, wrong.meant, err)
-			}
-		}
-	})
-}

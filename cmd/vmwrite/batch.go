@@ -37,7 +37,7 @@ func (j *job) readBatch() error {
 		return err
 	}
 	for i, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
-		change, err := e.parseLine(line)
+		change, at, err := e.parseLine(line)
 		if err != nil {
 			const enough = 200 // of a message with a word that may be a whole file
 			return usagef("%s:%d: %s", in.name, i+1, strings.ToValidUTF8(err.Error()[:min(len(err.Error()), enough)], ""))
@@ -46,17 +46,11 @@ func (j *job) readBatch() error {
 			continue
 		}
 		change.Unprotect = j.unprotect
-		j.changes, j.lines = append(j.changes, *change), append(j.lines, i+1)
+		j.changes, j.places, j.lines = append(j.changes, *change), append(j.places, at), append(j.lines, i+1)
 		j.size += uint64(len(change.New))
 	}
 	j.batch = in.name
-	if len(j.changes) > 0 {
-		j.address = j.changes[0].Address
-	}
-	if err := j.confirmSize("no line of " + in.name + " says what"); err != nil {
-		return err
-	}
-	return j.confirmApart()
+	return j.confirmSize("no line of " + in.name + " says what")
 }
 
 // text returns the whole input. One that is no file may have no end.
@@ -90,17 +84,22 @@ func (j *job) confirmApart() error {
 }
 
 // parseLine parses a line of a batch; nil for one that says nothing.
-func (e encoding) parseLine(line string) (*machcompat.Change, error) {
+func (e encoding) parseLine(line string) (change *machcompat.Change, at place, err error) {
 	words, err := splitLine(line)
 	if err != nil || len(words) == 0 {
-		return nil, err
+		return nil, at, err
 	}
+	if at, err = parsePlace(words[0]); err != nil {
+		return nil, at, err
+	}
+	change, err = e.parseChange(words[1:])
+	return change, at, err
+}
+
+// parseChange parses the words of a line behind its address.
+func (e encoding) parseChange(words []string) (change *machcompat.Change, err error) {
 	const form = "want ADDRESS [TYPE] VALUE [if OLD]"
-	change := &machcompat.Change{}
-	if change.Address, err = parseAddress(words[0]); err != nil {
-		return nil, err
-	}
-	words = words[1:]
+	change = &machcompat.Change{}
 	typed := len(words) > 0 && slices.Contains(valueTypes, words[0])
 	if typed {
 		e.kind, words = words[0], words[1:]

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
@@ -44,8 +46,8 @@ func newCompletionCmd(s streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion (bash | zsh | fish)",
 		Short: "Print a script by which a shell completes the command's words",
-		Long: `Print a script by which a shell completes commands, flags, and the pids and
-names of processes. It works without the package bash-completion.`,
+		Long: `Print a script by which a shell completes commands, flags, the pids and names
+of processes, and their modules. It works without the package bash-completion.`,
 		Example: `  source <(vmwrite completion bash)        # in ~/.bashrc
   source <(vmwrite completion zsh)         # in ~/.zshrc, behind compinit
   vmwrite completion fish | source         # in ~/.config/fish/config.fish`,
@@ -103,6 +105,44 @@ func complete(prefix string, word func(process) string) ([]string, cobra.ShellCo
 		words[i] = cobra.CompletionWithDesc(w, described[w])
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeTypes offers the types of -t, and the byte orders where they can be chosen.
+func completeTypes(cmd *cobra.Command) {
+	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
+	if cmd.Flags().Lookup("endian") != nil {
+		cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// completePlaces offers the modules of the process that was named, for an ADDRESS to
+// begin with, which is one of these arguments.
+func (f *targetFlags) completePlaces(arguments ...int) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, prefix string) (words []string, _ cobra.ShellCompDirective) {
+		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		if !slices.Contains(arguments, len(args)) {
+			return nil, directive
+		}
+		for _, m := range f.modules() {
+			// The expression would need quotes around any other name.
+			name := m.Name
+			if isPlain(name) && address.Quote(name) == name && m.Kind != address.Data && strings.HasPrefix(name, prefix) {
+				words = append(words, cobra.CompletionWithDesc(name, m.Kind.String()+" at "+hexAddress(m.Base)))
+			}
+		}
+		return words, directive
+	}
+}
+
+// modules lists the modules of the process, none if that can't be done.
+func (f *targetFlags) modules() []*address.Module {
+	task, err := f.open()
+	if err != nil {
+		return nil
+	}
+	defer task.Close()
+	list, _ := address.NewResolver(task).Modules()
+	return list
 }
 
 // isPlain reports whether a shell takes a word as it is, but for spaces. The

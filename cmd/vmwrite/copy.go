@@ -24,7 +24,7 @@ func newCopyCmd(s streams) *cobra.Command {
 address DESTINATION; the two may overlap. Both are checked before a byte is
 written.`,
 		Example:           "  vmwrite copy -p 4711 0x7f3a5c001000 64 0x7f3a5c002000",
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.completePlaces(0, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return runCopy(s, o, args)
 		},
@@ -44,7 +44,7 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	case looksLikeSize(0):
 		return usagef("SIZE stands between the addresses: vmwrite copy %s %s %s", args[1], args[0], args[2])
 	}
-	source, err := parseAddress(args[0])
+	from, err := parsePlace(args[0])
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	destination, err := parseAddress(args[2])
+	to, err := parsePlace(args[2])
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,14 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
+	source, err := c.at(from)
+	if err != nil {
+		return err
+	}
+	destination, err := c.at(to)
+	if err != nil {
+		return err
+	}
 	err = c.make(interrupted, endsSoon, func() error { return task.Copy(source, size, destination) })
 	if errors.Is(err, errGivenUp) {
 		return &machcompat.Error{
@@ -74,8 +82,8 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Size: size, Written: &size, Backend: task.Backend().String()},
-		fmt.Sprintf("copied %s from %#x to %#x of process %d", counted(size, "byte"), source, destination, task.PID()))
+	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Place: c.moduleOf(destination), Size: size, Written: &size, Backend: task.Backend().String()},
+		fmt.Sprintf("copied %s from %s to %s of process %d", counted(size, "byte"), c.beside(source), c.beside(destination), task.PID()))
 }
 
 // isSmall reports whether text is a size where no process has memory, so that it

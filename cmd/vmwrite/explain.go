@@ -26,7 +26,7 @@ type explanation struct {
 func explanations() []explanation {
 	return []explanation{
 		mach(machcompat.KERN_SUCCESS, "every byte was written", "nothing"),
-		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round; nothing was written", "look at the mappings with vmwrite maps: the hint names the nearest; in each run of a program they are elsewhere (ASLR)"),
+		mach(machcompat.KERN_INVALID_ADDRESS, "some of the range is not mapped, or the range wraps round, or no module or symbol has the name; nothing was written", "look at the mappings with vmwrite maps: the hint names the nearest; in each run of a program they are elsewhere (ASLR)"),
 		mach(machcompat.KERN_PROTECTION_FAILURE, "some of the range is mapped, but the process itself may not write there; nothing was written", "write with --unprotect, which makes the pages writable for the moment of the write (of a private file mapping the process gets a copy, and the file stays as it is); for shared memory, and to read or copy, change the protection with vmwrite protect"),
 		mach(machcompat.KERN_INVALID_ARGUMENT, "the process has ended, or runs another program than when it was opened", "start again with the new process"),
 		mach(machcompat.KERN_FAILURE, "no such process, no permission, or --verify found other bytes, or none that it may read", "do what the hint says; vmwrite ps shows which rule forbids what"),
@@ -35,6 +35,7 @@ func explanations() []explanation {
 		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page cannot be faulted in: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
 		mach(machcompat.KERN_ABORTED, "Ctrl-C, SIGTERM or SIGHUP; the message says how much was written, or that it is not known", "write again, or restore what was there"),
 		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows no backend", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
+		mach(machcompat.KERN_NOT_FOUND, "vmwrite scan has found nothing", "search with --unaligned, for another type, or in more memory (--perms)"),
 		{exitUsage, "EX_USAGE", "usage error", "the command line is wrong, or there is nothing to write; nothing was done", "see vmwrite COMMAND --help"},
 		{exitMismatch, "EX_DATAERR", "data error", "other bytes are there than --expect, or an if of --batch, says; nothing was written", "look at what is there with vmwrite read"},
 		{exitBug, "EX_SOFTWARE", "internal error", "a fault of vmwrite", "report it"},

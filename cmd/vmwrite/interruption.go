@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
 )
@@ -109,7 +110,8 @@ const (
 // this program ends that. So calls are made in goroutines that can be left behind.
 type caller struct {
 	streams
-	task *machcompat.Task
+	task     *machcompat.Task
+	resolver *address.Resolver // see modules
 }
 
 // make makes a call. Its error wraps errGivenUp when it was left behind.

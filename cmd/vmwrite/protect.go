@@ -27,9 +27,9 @@ the change: it is stopped for a moment, and goes on as it was.
 To write to protected memory, vmwrite write --unprotect does all at once.`,
 		Example: `  vmwrite protect -p 4711 0x7f3a5c001000 4096 rw-
   vmwrite protect -n game 0x7f3a5c001000 1 r-x`,
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			if len(args) != 2 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
+				return o.completePlaces(0)(cmd, args, prefix)
 			}
 			return []string{"rw-", "r--", "r-x", "rwx", "---"}, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -49,7 +49,7 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if isProtection(args[0]) || isProtection(args[1]) {
 		return usagef("the order is ADDRESS SIZE PROTECTION, as 0x7f3a5c001000 4096 rw-")
 	}
-	address, err := parseAddress(args[0])
+	at, err := parsePlace(args[0])
 	if err != nil {
 		return err
 	}
@@ -72,6 +72,10 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
+	address, err := c.at(at)
+	if err != nil {
+		return err
+	}
 	err = c.make(interrupted, endsWhenForced, func() error { return task.Protect(address, size, false, prot) })
 	if errors.Is(err, errGivenUp) {
 		return &machcompat.Error{
@@ -82,8 +86,8 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Size: size},
-		fmt.Sprintf("the pages of %s at %#x of process %d are %s now", counted(size, "byte"), address, task.PID(), prot))
+	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Place: c.moduleOf(address), Size: size},
+		fmt.Sprintf("the pages of %s at %s of process %d are %s now", counted(size, "byte"), c.beside(address), task.PID(), prot))
 }
 
 // parseProtection parses three characters as /proc/PID/maps and vmwrite maps

@@ -33,7 +33,7 @@ a type, one a line. Only what the process itself may read is read.`,
 		Example: `  vmwrite read -p 4711 0x7f3a5c001000 64
   vmwrite read -n game 0x7f3a5c001000 -t f32 -c 3
   vmwrite read -p 4711 0x7f3a5c001000 4K --raw > page.bin`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.completePlaces(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.counted = cmd.Flags().Changed("count")
 			return runRead(s, o, args)
@@ -47,8 +47,7 @@ a type, one a line. Only what the process itself may read is read.`,
 	flags.Uint64VarP(&o.count, "count", "c", 1, "`COUNT` of values; for bytes, str and utf16 of units")
 	flags.StringVar(&o.endian, "endian", "native", "byte `ORDER` of values: little, big or native")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
-	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
+	completeTypes(cmd)
 	return cmd
 }
 
@@ -59,7 +58,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if len(args) == 2 && isSmall(args[0]) && !isSmall(args[1]) {
 		return usagef("ADDRESS stands first: vmwrite read %s %s", args[1], args[0])
 	}
-	address, err := parseAddress(args[0])
+	at, err := parsePlace(args[0])
 	if err != nil {
 		return err
 	}
@@ -79,8 +78,11 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	r := &reading{readOptions: o, caller: caller{streams: s, task: task}, address: address}
 	defer task.Close()
+	r := &reading{readOptions: o, caller: caller{streams: s, task: task}}
+	if r.address, err = r.at(at); err != nil {
+		return err
+	}
 	if o.kind == "" {
 		return r.bytes(size)
 	}
@@ -184,19 +186,14 @@ func (r *reading) values(e encoding) error {
 }
 
 func (r *reading) decode(e encoding) (values []string, data []byte, err error) {
-	unit := uint64(e.size())
-	switch e.kind {
-	case "cstr":
+	if e.kind == "cstr" {
 		return r.strings(r.count)
-	case "bytes", "str":
-		unit = 1
-	case "utf16":
-		unit = 2
 	}
-	if r.count > (1<<63)/unit {
-		return nil, nil, usagef("-c %d is more than there can be", r.count)
+	size, err := e.sizeOf(r.count)
+	if err != nil {
+		return nil, nil, err
 	}
-	if data, err = r.all(r.count * unit); err != nil {
+	if data, err = r.all(size); err != nil {
 		return nil, nil, err
 	}
 	return e.decode(data), data, nil
@@ -223,7 +220,7 @@ func (r *reading) strings(count uint64) (values []string, data []byte, err error
 
 func (r *reading) printJSON(data []byte, values []string) error {
 	o := outcome{
-		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Size: uint64(len(data)),
+		Op: "vm_read", PID: r.task.PID(), Address: hexAddress(r.address), Place: r.moduleOf(r.address), Size: uint64(len(data)),
 		Backend: r.task.Backend().String(), Data: hex.EncodeToString(data), Values: values,
 	}
 	return r.streams.printJSON(o.succeeded("read " + counted(len(data), "byte")))

@@ -20,6 +20,7 @@ type outcome struct {
 	Op                string     `json:"op"`
 	PID               int        `json:"pid"`
 	Address           string     `json:"address"`
+	Place             string     `json:"place,omitempty"` // the same, as game+0x4068
 	Size              uint64     `json:"size"`
 	Written           *uint64    `json:"written"`     // null when that is not known
 	KernReturn        *int32     `json:"kern_return"` // null when the call was not made
@@ -34,6 +35,8 @@ type outcome struct {
 	Data              string     `json:"data,omitempty"`     // read: the bytes in hex
 	Values            []string   `json:"values,omitempty"`   // read -t: the values
 	Regions           []region   `json:"regions,omitempty"`  // maps
+	Modules           []module   `json:"modules,omitempty"`  // modules
+	Steps             []step     `json:"steps,omitempty"`    // resolve
 }
 
 // faultAt is the first address that was not accessed.
@@ -144,16 +147,22 @@ func finish(s streams, asJSON bool, o outcome, message string) error {
 
 // report tells of an error: one line, and another for what to do about it.
 func report(s streams, err error, asJSON bool) {
-	s.notef("%v", err)
-	hint := ""
+	hint, place := "", ""
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
-		hint = hintOf(e)
+		hint, place = hintOf(e), placeOf(e)
+	}
+	if place != "" {
+		s.notef("%v (%s)", err, place)
+	} else {
+		s.notef("%v", err)
 	}
 	if hint != "" {
 		s.notef("hint: %s", hint)
 	}
 	if asJSON {
-		_ = s.printJSON(outcomeOf(err, hint))
+		o := outcomeOf(err, hint)
+		o.Place = place
+		_ = s.printJSON(o)
 	}
 }
 

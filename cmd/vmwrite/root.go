@@ -76,6 +76,7 @@ var subcommands = []struct {
 	make func(streams) *cobra.Command
 }{
 	{"write", newWriteCmd}, {"read", newReadCmd}, {"copy", newCopyCmd}, {"protect", newProtectCmd}, {"maps", newMapsCmd},
+	{"modules", newModulesCmd}, {"resolve", newResolveCmd},
 	{"ps", newPSCmd}, {"suspend", newSuspendCmd}, {"demo", newDemoCmd}, {"demo-target", newDemoTargetCmd},
 	{"explain", newExplainCmd}, {"page-size", newPageSizeCmd}, {"version", newVersionCmd}, {"completion", newCompletionCmd},
 }

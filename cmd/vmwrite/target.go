@@ -25,19 +25,12 @@ func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.prefix, "prefix", false, "with -n, the beginning of a name is enough")
 	cmd.RegisterFlagCompletionFunc("pid", completePIDs)
 	cmd.RegisterFlagCompletionFunc("name", completeNames)
-	parse, run := cmd.Args, cmd.RunE
+	parse := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := f.named(args); err != nil || parse == nil {
 			return err
 		}
 		return parse(cmd, args)
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := run(cmd, args)
-		if wrong, ok := err.(*addressError); ok {
-			return f.meant(wrong)
-		}
-		return err
 	}
 }
 
@@ -51,28 +44,6 @@ func (f *targetFlags) named(args []string) error {
 		flag = "-p"
 	}
 	return usagef("which process? name it with %s %s", flag, procmaps.Printable(args[0]))
-}
-
-// meant offers the decimal reading of an address without 0x, if the process has
-// something mapped there.
-func (f *targetFlags) meant(wrong *addressError) error {
-	address, err := strconv.ParseUint(wrong.text, 10, 64)
-	if err != nil {
-		return wrong
-	}
-	pid, err := f.resolve()
-	if err != nil {
-		return wrong
-	}
-	maps, err := procmaps.Open(pid)
-	if err != nil {
-		return wrong
-	}
-	defer maps.Close()
-	if _, mapped, err := maps.Find(address); err == nil && mapped {
-		return &addressError{wrong.text, hexAddress(address)}
-	}
-	return wrong
 }
 
 // resolve returns the pid.

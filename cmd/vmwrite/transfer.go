@@ -42,6 +42,9 @@ func (j *job) compareAndWrite(undo *undoFile) error {
 	err := j.make(j.interrupted, endsWhenForced, func() error {
 		written := false
 		err := j.task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
+			if err := j.locateStopped(); err != nil {
+				return err
+			}
 			if err := undo.record(s.ReadBatch, j.changes); err != nil {
 				return j.ofItsLine(err)
 			}

@@ -51,10 +51,24 @@ func newJob(t *testing.T, size int64) (*job, *testtarget.Target) {
 		interrupted:  newInterruption(),
 	}
 	t.Cleanup(j.interrupted.stop)
-	if err := j.readArguments([]string{fmt.Sprintf("%#x", base)}); err != nil {
+	if err := j.readArguments([]string{hexAddress(base)}); err != nil {
 		t.Fatal(err)
 	}
+	j.moveTo(t, base)
 	return j, target
+}
+
+// moveTo has the job write at an address.
+func (j *job) moveTo(t *testing.T, address uint64) {
+	t.Helper()
+	at, err := parsePlace(hexAddress(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.places = []place{at}
+	if err := j.locate(j.at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestWriteOfSeveralParts(t *testing.T) {
@@ -203,8 +217,7 @@ func TestAtomicWriteBeyondTheEndOfAFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			j, target := newJob(t, size)
 			page := machcompat.HostPageSize()
-			j.address = target.Address("file %s rw- %d %d shared", filepath.Join(t.TempDir(), "short"), size/page, size/2)
-			j.changes[0].Address = j.address
+			j.moveTo(t, target.Address("file %s rw- %d %d shared", filepath.Join(t.TempDir(), "short"), size/page, size/2))
 			set(j)
 			task, err := machcompat.TaskForPID(target.PID, machcompat.Atomic())
 			if err != nil {
@@ -270,10 +283,9 @@ func TestNoMoreIsReadThanCanBeWritten(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			j, target := newJob(t, 3)
-			j.address = target.Address("layout rw-:2,r--:1,gap:1")
-			j.changes[0].Address = j.address
+			j.moveTo(t, target.Address("layout rw-:2,r--:1,gap:1"))
 			if c.room == 0 {
-				j.address = 1<<64 - 1
+				j.moveTo(t, 1<<64-1)
 			}
 			c.set(j.writeOptions)
 			zero := &endless{}

@@ -44,6 +44,21 @@ func (e encoding) size() int {
 	return bits / 8
 }
 
+// sizeOf returns the bytes of a number of values; of units of bytes, str and utf16.
+func (e encoding) sizeOf(count uint64) (uint64, error) {
+	unit := uint64(e.size())
+	switch e.kind {
+	case "bytes", "str":
+		unit = 1
+	case "utf16":
+		unit = 2
+	}
+	if count > (1<<63)/unit {
+		return 0, usagef("-c %d is more than there can be", count)
+	}
+	return count * unit, nil
+}
+
 // encode returns the bytes of the values, one behind the other.
 func (e encoding) encode(values []string) ([]byte, error) {
 	if e.kind == "bytes" {

@@ -77,20 +77,28 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
-func FuzzParseAddress(f *testing.F) {
-	for _, seed := range []string{"0x7f3a5c001000", "0X10", "7f3a", "0x", "-0x1", "0x12345678123456781"} {
+func FuzzParsePlace(f *testing.F) {
+	for _, seed := range []string{"0x7f3a5c001000", "0X10", "7f3a", "0x", "-0x1", "0x12345678123456781", "7f3a5c001000-7f3a5c002000", "game+0x10,8"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		address, err := parseAddress(text)
+		at, err := parsePlace(text)
 		if err != nil {
 			if exitStatus(err) != exitUsage {
 				t.Errorf("%q: status %d; want a usage error", text, exitStatus(err))
 			}
 			return
 		}
-		if again, err := parseAddress(hexAddress(address)); again != address || err != nil {
-			t.Errorf("%q is %#x, which is %#x, %v", text, address, again, err)
+		number, constant := at.expr.Constant()
+		if !constant {
+			return
+		}
+		again, err := parsePlace(hexAddress(number))
+		if err != nil {
+			t.Fatalf("%q is %#x, which is refused: %v", text, number, err)
+		}
+		if other, _ := again.expr.Constant(); other != number {
+			t.Errorf("%q is %#x, which is %#x", text, number, other)
 		}
 	})
 }

@@ -55,7 +55,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
   vmwrite write -p 4711 0x7f3a5c001000 9090 --expect 7405 --verify
   vmwrite write -p 4711 0x7f3a5c001000 -f level.bin --dry-run
   vmwrite write -p 4711 --batch patch.txt --undo undo.txt --unprotect`,
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: o.completePlaces(0),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return runWrite(s, o, args)
 		},
@@ -76,8 +76,7 @@ ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 	flags.BoolVar(&o.allowEmpty, "allow-empty", false, "writing nothing is no error")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "say what is there before, and how it is written")
-	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
-	cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
+	completeTypes(cmd)
 	return cmd
 }
 
@@ -87,9 +86,10 @@ type job struct {
 	caller
 	pid         int
 	interrupted *interruption
-	address     uint64              // the first, of a batch
+	address     uint64              // of the first change, once it is known
 	size        uint64              // of all that is written
 	changes     []machcompat.Change // one, or the lines of a batch
+	places      []place             // where each is, which locate finds out
 	lines       []int               // the number of each
 	input       *input              // what is still to be read
 }
@@ -155,14 +155,16 @@ func (o *writeOptions) confirmFlags(args []string) error {
 
 // readArguments reads one address, and what to write there.
 func (j *job) readArguments(args []string) (err error) {
-	if j.address, err = parseAddress(args[0]); err != nil {
+	at, err := parsePlace(args[0])
+	if err != nil {
 		return err
 	}
 	expect, err := parseHex([]string{j.expect})
 	if err != nil {
 		return usagef("--expect %q: want bytes in hex, as vmwrite read shows them", j.expect)
 	}
-	j.changes = []machcompat.Change{{Address: j.address, Old: expect, Unprotect: j.unprotect}}
+	j.places = []place{at}
+	j.changes = []machcompat.Change{{Old: expect, Unprotect: j.unprotect}}
 	if j.file != "" {
 		j.input, err = openInput(j.streams, j.file)
 		return err
@@ -229,6 +231,9 @@ func parseEndian(text string) (binary.ByteOrder, error) {
 
 // run does the job.
 func (j *job) run(undo *undoFile) error {
+	if err := j.locate(j.at); err != nil {
+		return err
+	}
 	if err := j.hold(); err != nil {
 		return err
 	}
@@ -249,6 +254,30 @@ func (j *job) run(undo *undoFile) error {
 		return err
 	}
 	return j.finish("wrote", j.size, undo)
+}
+
+// locate has at find out where the places are.
+func (j *job) locate(at func(place) (uint64, error)) error {
+	for i, p := range j.places {
+		address, err := at(p)
+		if err != nil {
+			return j.ofLine(i, err)
+		}
+		j.changes[i].Address = address
+	}
+	if len(j.changes) > 0 {
+		j.address = j.changes[0].Address
+	}
+	return j.confirmApart()
+}
+
+// locateStopped is locate in a stop of the process, which may have moved what a chain
+// of pointers leads to since.
+func (j *job) locateStopped() error {
+	return j.locate(func(p place) (uint64, error) {
+		found, err := j.modules().Resolve(p.expr)
+		return found.Address, j.unresolved(p, err)
+	})
 }
 
 // compares reports whether the places are compared with what they should hold, or
@@ -280,7 +309,7 @@ func (j *job) checkRange(address, size uint64) error {
 
 // finish prints the result.
 func (j *job) finish(did string, written uint64, undo *undoFile) error {
-	message := fmt.Sprintf("%s %s at %#x of process %d", did, counted(j.size, "byte"), j.address, j.pid)
+	message := fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), j.beside(j.address), j.pid)
 	if j.isBatch() {
 		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.pid)
 	}
@@ -288,7 +317,7 @@ func (j *job) finish(did string, written uint64, undo *undoFile) error {
 		message += "; to take it back: " + undo.command
 	}
 	return finish(j.streams, j.json, outcome{
-		Op: "vm_write", PID: j.pid, Address: hexAddress(j.address), Size: j.size,
+		Op: "vm_write", PID: j.pid, Address: hexAddress(j.address), Place: j.moduleOf(j.address), Size: j.size,
 		Written: &written, Backend: j.task.Backend().String(),
 	}, message)
 }
