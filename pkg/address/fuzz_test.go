@@ -5,7 +5,6 @@ package address
 import (
 	"bytes"
 	"io"
-	"os"
 	"testing"
 
 	"github.com/vmwrite/vmwrite/internal/testtarget/peimage"
@@ -14,7 +13,7 @@ import (
 // FuzzELF and FuzzPE take bytes as the memory of a process, in which the front of a file
 // is mapped, and look for modules and symbols in them.
 func FuzzELF(f *testing.F) {
-	for _, seed := range elfSeeds(f) {
+	for _, seed := range elfSeeds() {
 		f.Add(seed)
 		for _, at := range []int{4, 5, 16, 32, 54, 56, 64 + 8, 64 + 16, 64 + 40} {
 			hostile := bytes.Clone(seed)
@@ -37,10 +36,7 @@ func FuzzPE(f *testing.F) {
 }
 
 // elfSeeds are small, so that they are changed often.
-func elfSeeds(tb testing.TB) (seeds [][]byte) {
-	dynamic := newELF()
-	return [][]byte{dynamic.bytes(), newELF().narrow().bytes(), ownVDSO(tb)}
-}
+func elfSeeds() [][]byte { return [][]byte{newELF().bytes(), newELF().narrow().bytes()} }
 
 // fuzzBase is where the memory begins.
 const fuzzBase = 0x5000_0000
@@ -70,7 +66,7 @@ func fuzzImage(t *testing.T, p *memoryProcess, size int) {
 
 // FuzzSymbols takes bytes as a file with symbols.
 func FuzzSymbols(f *testing.F) {
-	for _, seed := range elfSeeds(f) {
+	for _, seed := range elfSeeds() {
 		f.Add(seed, "player")
 		f.Add(seed, "Player::hit")
 		f.Add(seed, "Player::hit(int)")
@@ -104,23 +100,4 @@ func FuzzDemangle(f *testing.F) {
 			t.Error(err)
 		}
 	})
-}
-
-// ownVDSO is the library that the kernel maps into this program.
-func ownVDSO(tb testing.TB) []byte {
-	tb.Helper()
-	self := taskFor(tb, os.Getpid())
-	for m, err := range self.Regions() {
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if m.Path == vdsoPath {
-			memory, err := self.Read(m.Start, m.End-m.Start)
-			if err != nil {
-				tb.Fatal(err)
-			}
-			return memory
-		}
-	}
-	return nil
 }
