@@ -99,7 +99,7 @@ func output(t *testing.T, cmd *exec.Cmd, status int) string {
 
 func TestTrainerHoldsAHealthThatMoves(t *testing.T) {
 	g := startGame(t)
-	trainer := testtarget.StartProcess(t, example(t, "trainer", g.PID, g.world, 5000))
+	trainer := testtarget.StartProcess(t, example(t, "trainer", g.PID, "@exe!world,8,0x10", 5000))
 	if line := trainer.Line(); !strings.HasPrefix(line, "the health at 0x") {
 		t.Errorf("the trainer says %q", line)
 	}

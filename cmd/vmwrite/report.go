@@ -37,6 +37,7 @@ type outcome struct {
 	Regions           []region   `json:"regions,omitempty"`  // maps
 	Modules           []module   `json:"modules,omitempty"`  // modules
 	Steps             []step     `json:"steps,omitempty"`    // resolve
+	Held              *summary   `json:"held,omitempty"`     // hold
 }
 
 // faultAt is the first address that was not accessed.

@@ -76,7 +76,7 @@ var subcommands = []struct {
 	make func(streams) *cobra.Command
 }{
 	{"write", newWriteCmd}, {"read", newReadCmd}, {"copy", newCopyCmd}, {"protect", newProtectCmd}, {"maps", newMapsCmd},
-	{"modules", newModulesCmd}, {"resolve", newResolveCmd},
+	{"modules", newModulesCmd}, {"resolve", newResolveCmd}, {"watch", newWatchCmd}, {"hold", newHoldCmd},
 	{"ps", newPSCmd}, {"suspend", newSuspendCmd}, {"demo", newDemoCmd}, {"demo-target", newDemoTargetCmd},
 	{"explain", newExplainCmd}, {"page-size", newPageSizeCmd}, {"version", newVersionCmd}, {"completion", newCompletionCmd},
 }
@@ -94,6 +94,7 @@ kern_return_t as the exit status when it can't.`,
   vmwrite ps
   vmwrite maps -n game
   vmwrite write -n game 0x7f3a5c001000 -t i32 999
+  vmwrite hold -n game -t i32 'game+0x4068,0x8,0x16=999'
   vmwrite write -p 4711 0x7f3a5c001000 90 90 --expect 7405
   vmwrite read -p 4711 0x7f3a5c001000 64`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // ours is another
