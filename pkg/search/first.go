@@ -118,11 +118,9 @@ func (s *Search) All() iter.Seq2[Match, error] {
 		s.startWorkers(pages)
 		for j := s.await(); j != nil; j = s.await() {
 			for i := range j.at {
-				if s.options.Limit > 0 && s.stats.Matches == uint64(s.options.Limit) {
-					return
-				}
-				s.count()
-				if !yield(j.match(i, s.form), nil) {
+				enough := s.options.Limit > 0 && s.stats.Matches+uint64(i)+1 >= uint64(s.options.Limit)
+				if !yield(j.match(i, s.form), nil) || enough {
+					s.leave(i + 1)
 					return
 				}
 			}
@@ -245,18 +243,20 @@ func (s *Search) await() *job {
 	return nil
 }
 
-func (s *Search) count() {
-	s.mutex.Lock()
-	s.stats.Matches++
-	s.mutex.Unlock()
-}
-
 // release gives the slot of a job whose matches were yielded to the next one.
 func (s *Search) release(j *job) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.stats.Matches += uint64(len(j.at))
 	j.at = j.at[:0]
 	s.advance()
+}
+
+// leave counts the matches of the last job.
+func (s *Search) leave(matches int) {
+	s.mutex.Lock()
+	s.stats.Matches += uint64(matches)
+	s.mutex.Unlock()
 }
 
 // stop ends the workers.

@@ -101,10 +101,10 @@ func (t Type) parseInterval(word string) (interval, error) {
 	}
 	within := 0.0
 	if tolerant {
-		if within, err = t.parseFloat(tolerance); err != nil || !(within >= 0) {
+		if within, err = t.parseFloat(tolerance); err != nil || !(within >= 0) || math.IsInf(within, 0) {
 			return interval{}, fmt.Errorf("%q is no tolerance", tolerance)
 		}
-	} else if !math.IsInf(f, 0) {
+	} else {
 		within = rounding(number)
 	}
 	return t.near(f, within), nil
@@ -146,19 +146,23 @@ func (t Type) parseEnds(low, high string) (interval, error) {
 // nearest to f.
 func (t Type) near(f, within float64) interval {
 	nearest := t.between(t.floatBits(f), t.floatBits(f))
-	low, high := t.between(t.floatBits(f-within), 0).low, t.between(0, t.floatBits(f+within)).high
+	if math.IsInf(f, 0) {
+		return nearest
+	}
+	least, most := max(f-within, -math.MaxFloat64), min(f+within, math.MaxFloat64)
+	low, high := t.between(t.floatBits(least), 0).low, t.between(0, t.floatBits(most)).high
 	// What the type rounds to may lie outside.
-	if t.float(t.unkey(low)) < f-within {
+	if t.float(t.unkey(low)) < least {
 		low++
 	}
-	if t.float(t.unkey(high)) > f+within {
+	if t.float(t.unkey(high)) > most {
 		high--
 	}
 	return interval{min(low, nearest.low), max(high, nearest.high)}
 }
 
-// rounding returns half of what the last digit of a float stands for; 0 of one that is
-// not written in decimal.
+// rounding returns half of what the last decimal of a float stands for, 0.5 without
+// decimals; 0 of one that is not written in decimal.
 func rounding(text string) float64 {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
 	if strings.ContainsAny(mantissa, "xp") {
@@ -166,7 +170,7 @@ func rounding(text string) float64 {
 	}
 	power, _ := strconv.Atoi(exponent)
 	_, decimals, _ := strings.Cut(mantissa, ".")
-	return 0.5 * math.Pow10(power-len(decimals))
+	return 0.5 * min(1, math.Pow10(power-len(decimals)))
 }
 
 func (t Type) parseFloat(text string) (float64, error) {

@@ -13,7 +13,8 @@ import (
 type form struct {
 	value, mask []byte // a match has b[i]&mask[i] == value[i] for each i
 	check       func(b []byte) bool
-	align       uint64 // of the address of a match
+	numbers     [2]interval // of one number that check wants: as bits, negative and other
+	align       uint64      // of the address of a match
 	place       place
 	kind        Type
 }
@@ -45,14 +46,16 @@ func (p *probes) reach() int {
 	return int(max(p.offset[0], p.offset[1], p.offset[2], p.offset[3]))
 }
 
+const common = 7
+
 // commonness is how often a byte occurs in memory, roughly: zeros are everywhere, then
 // come what fills and sign-extends, and what x86 code is made of.
 func commonness(b byte) int {
 	switch b {
 	case 0x00:
-		return 9
+		return common + 1
 	case 0xff:
-		return 7
+		return common
 	case 0x48, 0x8b, 0x89, 0x0f, 0x24, 0xcc, 0x90, 0x01, 0x7f:
 		return 5
 	case 0x20, 0x02, 0x03, 0x04, 0x08, 0x10, 0x40, 0x55, 0x80, 0xe8, 0xc0, 'a', 'e', 'i', 'n', 'o', 'r', 's', 't':
@@ -66,8 +69,11 @@ type scanner struct {
 	form   *form
 	probes probes
 	// exact is true if the probes are all that is to be looked at.
-	exact  bool
-	places uint64 // of a group at address 0 that are aligned
+	exact bool
+	// numbers is true if the bytes that are fixed are so common that each number is
+	// better looked at.
+	numbers bool
+	places  uint64 // of a group at address 0 that are aligned
 }
 
 func newScanner(f *form) *scanner {
@@ -75,7 +81,7 @@ func newScanner(f *form) *scanner {
 	cost := func(i int) int {
 		c := commonness(f.value[i])
 		if free := 8 - bits.OnesCount8(f.mask[i]); free > 0 {
-			c = 10 + free
+			c = common + 2 + free
 		}
 		return c
 	}
@@ -102,6 +108,7 @@ func newScanner(f *form) *scanner {
 		}
 	}
 	s.exact = fixed <= 4 && f.check == nil
+	s.numbers = f.numbers != [2]interval{} && f.align%uint64(f.size()) == 0 && (len(chosen) == 0 || cost(chosen[0]) >= common)
 	for i := uint64(0); i < group; i += f.align {
 		s.places |= 1 << i
 	}
@@ -119,6 +126,9 @@ func (s *scanner) scan(found []uint32, data []byte, address uint64, limit int) [
 	if limit <= 0 {
 		return found
 	}
+	if s.numbers {
+		return s.scanNumbers(found, data, address, limit)
+	}
 	groups := limit / group
 	for next := 0; next < groups; {
 		n, places := find(data[next*group:], groups-next, &s.probes)
@@ -132,6 +142,32 @@ func (s *scanner) scan(found []uint32, data []byte, address uint64, limit int) [
 	}
 	for at := groups * group; at < limit; at++ {
 		if (address+uint64(at))%s.form.align == 0 && s.form.matches(data[at:at+size]) {
+			found = append(found, uint32(at))
+		}
+	}
+	return found
+}
+
+// scanNumbers is scan for one number in a range, at places that are aligned.
+func (s *scanner) scanNumbers(found []uint32, data []byte, address uint64, limit int) []uint32 {
+	f := s.form
+	size := f.size()
+	low0, span0 := f.numbers[0].low, f.numbers[0].high-f.numbers[0].low
+	low1, span1 := f.numbers[1].low, f.numbers[1].high-f.numbers[1].low
+	step := int(min(f.align, blockSize+maxSize))
+	for at := int((f.align - address%f.align) % f.align); at < limit; at += step {
+		var x uint64
+		switch size {
+		case 1:
+			x = uint64(data[at])
+		case 2:
+			x = uint64(binary.NativeEndian.Uint16(data[at:]))
+		case 4:
+			x = uint64(binary.NativeEndian.Uint32(data[at:]))
+		case 8:
+			x = binary.NativeEndian.Uint64(data[at:])
+		}
+		if x-low0 <= span0 || x-low1 <= span1 {
 			found = append(found, uint32(at))
 		}
 	}

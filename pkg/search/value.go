@@ -167,8 +167,7 @@ func newNumbers(t Type, ranges []interval) (*Value, error) {
 	if !exact {
 		f.check = func(b []byte) bool { return t.inside(ranges, b) }
 		if len(ranges) == 1 {
-			low, span := ranges[0].low, ranges[0].high-ranges[0].low
-			f.check = func(b []byte) bool { return t.key(t.load(b))-low <= span }
+			f.numbers = t.bits(ranges[0])
 		}
 	}
 	return &Value{kind: t, ranges: ranges, form: f}, nil
@@ -193,6 +192,20 @@ func (t Type) unkey(key uint64) uint64 {
 		return key ^ sign
 	}
 	return key
+}
+
+// bits returns the bits of the numbers of an interval, as two intervals of which one
+// repeats the other if all have the same sign.
+func (t Type) bits(r interval) [2]interval {
+	negative, other := r, r
+	if half := t.everything().high/2 + 1; (t.isSigned() || t.isFloat()) && r.low < half && r.high >= half {
+		negative.high, other.low = half-1, half
+	}
+	raw := func(r interval) interval {
+		a, b := t.unkey(r.low), t.unkey(r.high)
+		return interval{min(a, b), max(a, b)}
+	}
+	return [2]interval{raw(negative), raw(other)}
 }
 
 // fixedBits returns the bits that all numbers of an interval have alike: those before
