@@ -54,11 +54,13 @@ const (
 )
 
 // Next reads the candidates anew, keeps those that compare, with the bytes that they
-// have now, and drops those that can't be read. The file is replaced once it is whole:
-// after an error everything is as it was. Progress may be nil; it is told how many of
-// the candidates are done. The error is that of the context, of the file, of the memory
-// once the process is gone, or says why the candidates can't be so compared.
-func (c *Candidates) Next(ctx context.Context, m Memory, how Compare, progress func(done, total uint64)) (NextStats, error) {
+// have now, and drops those that can't be read. The rest goes to the file path, which may
+// be that of c, and are the candidates of c from then on. That file is replaced once it is
+// whole: after an error, or if no candidate is left, everything is as it was. Progress may
+// be nil; it is told how many of the candidates are done. The error is that of the
+// context, of the file, of the memory once the process is gone, or says why the candidates
+// can't be so compared.
+func (c *Candidates) Next(ctx context.Context, m Memory, how Compare, path string, progress func(done, total uint64)) (NextStats, error) {
 	keep, err := c.comparison(how)
 	if err != nil {
 		return NextStats{}, err
@@ -76,7 +78,7 @@ func (c *Candidates) Next(ctx context.Context, m Memory, how Compare, progress f
 	case OpChanged, OpIncreased, OpDecreased:
 		n.needsChange = true
 	}
-	h, err := replace(c.path, c.header, func(w *runWriter) error {
+	h, err := replace(path, c.header, func(w *runWriter) error {
 		for {
 			if err := context.Cause(ctx); err != nil {
 				return err
@@ -92,18 +94,26 @@ func (c *Candidates) Next(ctx context.Context, m Memory, how Compare, progress f
 			if progress != nil {
 				progress(r.seen, r.count)
 			}
-			if last {
+			switch {
+			case last && w.count+uint64(w.run.count) == 0:
+				return errNothingLeft
+			case last:
 				return nil
 			}
 		}
 	})
-	if err != nil {
+	stats := NextStats{Before: c.count, After: h.count, Dropped: n.dropped}
+	switch {
+	case err == errNothingLeft:
+		return stats, nil
+	case err != nil:
 		return NextStats{}, err
 	}
-	stats := NextStats{Before: c.count, After: h.count, Dropped: n.dropped}
-	c.header = h
+	c.path, c.header = path, h
 	return stats, nil
 }
+
+var errNothingLeft = errors.New("no candidate is left")
 
 // comparison returns what decides about a candidate, by the bytes that it had and has.
 func (c *Candidates) comparison(how Compare) (func(was, is []byte) bool, error) {
