@@ -70,7 +70,7 @@ __start_vmwrite && printf '%s,' "${COMPREPLY[@]%% *}"`
 		want       string
 	}{
 		{"a command", "vmwrite wr", []string{"vmwrite", "wr"}, "write,"},
-		{"several", "vmwrite s", []string{"vmwrite", "s"}, "suspend,"},
+		{"several", "vmwrite s", []string{"vmwrite", "s"}, "scan,suspend,"},
 		{"a flag", "vmwrite write --unp", []string{"vmwrite", "write", "--unp"}, "--unprotect,"},
 		{"the value of a flag", "vmwrite write --stop  al", []string{"vmwrite", "write", "--stop", "al"}, "always,"},
 		{"one behind =", "vmwrite write --stop=al", []string{"vmwrite", "write", "--stop", "=", "al"}, "always,"},

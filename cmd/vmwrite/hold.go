@@ -38,7 +38,7 @@ var holdModes = []struct {
 func newHoldCmd(s streams) *cobra.Command {
 	o := &holdOptions{}
 	cmd := &cobra.Command{
-		Use:   "hold (-p PID | -n NAME) (-f FILE | [-t TYPE] ADDRESS=VALUE...)",
+		Use:   "hold (-p PID | -n NAME) (-f FILE | -t TYPE ADDRESS=VALUE...)",
 		Short: "Keep values of a process as they should be, until Ctrl-C",
 		Long: `Keep values of a process as they should be: look at them 60 times a second, or
 as often as --rate says, and write those that are not. The process is never
@@ -46,7 +46,7 @@ stopped, and only the bytes of the value are written. Where the pointers of an
 ADDRESS change it is resolved again. With --up and --down there is no VALUE.
 
 A line of FILE says ADDRESS [TYPE] VALUE, ADDRESS [TYPE] min VALUE or max VALUE,
-or ADDRESS [TYPE] up or down.
+or ADDRESS [TYPE] up or down. Without a TYPE it is that of -t.
 
 It ends with the process (status 4), after the time of --for, or at Ctrl-C
 (status 0), and then says how often it has written.`,
@@ -205,23 +205,23 @@ func (o *holdOptions) parse(s streams, args []string) (values []held, err error)
 			mode = holdModes[i].mode
 		}
 	}
-	kind := o.kind
-	if kind == "" {
-		kind = "bytes"
-	}
-	if err := checkType(kind); err != nil {
-		return nil, err
+	if o.kind != "" {
+		if err := checkType(o.kind); err != nil {
+			return nil, err
+		}
 	}
 	switch {
 	case o.file != "" && (len(args) > 0 || mode != hold.Constant):
 		return nil, usagef("the lines of a file (-f) say what to hold, and how")
 	case o.file != "":
-		return readHeld(s, o.file, kind)
+		return readHeld(s, o.file, o.kind)
 	case len(args) == 0:
 		return nil, usagef("hold what? give ADDRESS=VALUE, as game+0x4068=999 with -t i32, or -f FILE")
+	case o.kind == "":
+		return nil, errNoType
 	}
 	for _, arg := range args {
-		v := held{kind: kind, mode: mode}
+		v := held{kind: o.kind, mode: mode}
 		text := arg
 		if mode == hold.Constant || mode == hold.Minimum || mode == hold.Maximum {
 			split := strings.LastIndexByte(arg, '=')
@@ -237,6 +237,10 @@ func (o *holdOptions) parse(s streams, args []string) (values []held, err error)
 	}
 	return values, nil
 }
+
+// errNoType is that of a value without a type. To take it for bytes, as write does, would
+// have 1000 held in two of them, many times a second.
+var errNoType = usagef("which type? give one with -t, as -t i32; for bytes in hex -t bytes")
 
 // readHeld reads the lines of a file.
 func readHeld(s streams, file, kind string) (values []held, err error) {
@@ -274,6 +278,9 @@ func parseHeld(words []string, kind string) (v held, err error) {
 	v.kind, v.mode, words = kind, hold.Constant, words[1:]
 	if len(words) > 0 && slices.Contains(valueTypes, words[0]) {
 		v.kind, words = words[0], words[1:]
+	}
+	if v.kind == "" {
+		return v, errNoType
 	}
 	for _, m := range holdModes {
 		if len(words) > 0 && words[0] == m.name {

@@ -37,6 +37,8 @@ type outcome struct {
 	Regions           []region   `json:"regions,omitempty"`  // maps
 	Modules           []module   `json:"modules,omitempty"`  // modules
 	Steps             []step     `json:"steps,omitempty"`    // resolve
+	Found             []found    `json:"found,omitempty"`    // scan
+	Total             *uint64    `json:"total,omitempty"`    // scan: how many there are
 	Held              *summary   `json:"held,omitempty"`     // hold
 }
 

@@ -76,7 +76,7 @@ var subcommands = []struct {
 	make func(streams) *cobra.Command
 }{
 	{"write", newWriteCmd}, {"read", newReadCmd}, {"copy", newCopyCmd}, {"protect", newProtectCmd}, {"maps", newMapsCmd},
-	{"modules", newModulesCmd}, {"resolve", newResolveCmd}, {"watch", newWatchCmd}, {"hold", newHoldCmd},
+	{"modules", newModulesCmd}, {"resolve", newResolveCmd}, {"scan", newScanCmd}, {"watch", newWatchCmd}, {"hold", newHoldCmd},
 	{"ps", newPSCmd}, {"suspend", newSuspendCmd}, {"demo", newDemoCmd}, {"demo-target", newDemoTargetCmd},
 	{"explain", newExplainCmd}, {"page-size", newPageSizeCmd}, {"version", newVersionCmd}, {"completion", newCompletionCmd},
 }
