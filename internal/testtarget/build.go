@@ -150,10 +150,12 @@ func BuildCommand(tb testing.TB) string {
 	return must(tb)(BuildGo("cmd/vmwrite", runtime.GOARCH))
 }
 
-// BuildGo builds a command of this module for an architecture, and returns its path.
-func BuildGo(source, goarch string) (string, error) {
-	return Once(filepath.Join(goarch, source), []string{"cmd", "examples", "internal", "pkg"}, func(path string) *exec.Cmd {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/vmwrite/vmwrite/"+source)
+// BuildGo builds a command of this module for an architecture, with these flags of
+// "go build" too, and returns its path.
+func BuildGo(source, goarch string, flags ...string) (string, error) {
+	return Once(filepath.Join(goarch, source+strings.Join(flags, "")), []string{"cmd", "examples", "internal", "pkg", "test/game"}, func(path string) *exec.Cmd {
+		arguments := append([]string{"build", "-trimpath", "-o", path}, flags...)
+		cmd := exec.Command("go", append(arguments, "github.com/vmwrite/vmwrite/"+source)...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+goarch)
 		return cmd
 	})

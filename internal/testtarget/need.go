@@ -67,6 +67,7 @@ var capabilities = map[string]struct {
 	"hugetlb":       {tryHugetlb, "echo 8 >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"},
 	"rseq":          {nil, "install a C library that registers restartable sequences, such as glibc 2.35"},
 	"/proc/PID/io":  {nil, "use a kernel with CONFIG_TASK_IO_ACCOUNTING"},
+	"ASLR":          {tryASLR, "sysctl kernel.randomize_va_space=2, and do not use setarch -R"},
 	"kthreadd":      {tryKthreadd, "test outside of containers, where kernel threads are seen"},
 	"own pid_max":   {tryOwnPIDMax, "use Linux 6.14 or later, which has one for each pid namespace"},
 }
@@ -375,6 +376,24 @@ func tryHugetlb() error {
 		return err
 	}
 	return unix.Munmap(page)
+}
+
+// tryASLR reads the setting of the machine and that of this program, which its children
+// inherit (personality(2)).
+func tryASLR() error {
+	const noRandomize = 0x0040000 // ADDR_NO_RANDOMIZE
+	setting, err := os.ReadFile("/proc/sys/kernel/randomize_va_space")
+	if err != nil {
+		return err
+	}
+	if string(setting) != "2\n" {
+		return fmt.Errorf("kernel.randomize_va_space is %q", setting)
+	}
+	personality, _, errno := unix.Syscall(unix.SYS_PERSONALITY, 0xffffffff, 0, 0)
+	if errno == 0 && personality&noRandomize != 0 {
+		return errors.New("this program has the personality ADDR_NO_RANDOMIZE")
+	}
+	return nil
 }
 
 func tryKthreadd() error {

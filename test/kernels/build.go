@@ -18,6 +18,8 @@ import (
 var variants = map[string][][]string{
 	"pkg/machcompat/testdata/bare.c":     {{"-nostdlib", "-static", "-no-pie"}},
 	"pkg/machcompat/testdata/newcomer.c": {{"-static"}, {"-static", "-no-pie"}},
+	"test/game/testdata/game.c":          {{"-fPIE", "-pie", "-ldl"}},
+	"test/game/testdata/libgame.c":       {{"-fPIC", "-shared"}},
 }
 
 // root is the directory with the root file system.
@@ -182,6 +184,11 @@ func (a architecture) buildPrograms(run string, packages []string) error {
 				if _, err := testtarget.BuildGo("examples/"+name, a.name); err != nil {
 					return err
 				}
+			}
+		}
+		if path == "test/game" {
+			if _, err := testtarget.BuildGo("test/game/gogame", a.name, "-buildmode=pie"); err != nil {
+				return err
 			}
 		}
 		for _, source := range sources {

@@ -62,7 +62,7 @@ var allPackages = []string{
 	"cmd/libmachcompat", "cmd/vmwrite", "examples",
 	"internal/diagnose", "internal/inject", "internal/linux", "internal/procstatus", "internal/ptrace",
 	"pkg/machcompat", "pkg/procmaps", "pkg/pwrite",
-	"test/adversarial", "test/c",
+	"test/adversarial", "test/c", "test/game",
 }
 
 // A packageSet is what a line may say instead of packages.

@@ -49,6 +49,7 @@ var commands = map[string]func(arguments []string) (string, error){
 	"guard":        guard,           // ADDRESS SIZE: guard region
 	"file":         mapFile,         // PATH PROT PAGES FILEBYTES shared|private: creates and maps it
 	"named":        mapNamed,        // HEXPATH PROT OFFSET: creates a file of any name and maps a page of it
+	"pe":           loadPE,          // HEXPATH 32|64 ADDRESS whole|wiped: maps a program of Windows there, and may wipe its headers
 	"deep":         mapDeep,         // DIRECTORY BYTES: a page of a file whose path has at least so many bytes
 	"secret":       secret,          // PAGES: memory of memfd_secret
 	"readonlyfile": mapReadOnlyFile, // PATH: a shared page of a file that was opened for reading

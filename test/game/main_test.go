@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package game holds the tests of all packages together on what they are for: games that
+// are started again and again, at other addresses each time, and whose values are found
+// and held.
+package game
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/testtarget"
+	"github.com/vmwrite/vmwrite/pkg/machcompat"
+)
+
+func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
+
+// The games, by language. They have the same world at the same offsets, which chain
+// follows to the health; lives and x are in the same structure.
+const (
+	chain       = ",0x18,0x28,0x40"
+	healthAt    = 0x10
+	livesAt     = 0x17
+	xAt         = 0x1c
+	statsValues = "seen %d %d %g"
+)
+
+// A title is a game that can be started again and again.
+type title struct {
+	program string
+	root    string   // the symbol of the pointer to its world
+	others  []string // the symbols of more such pointers, as places
+}
+
+// titles builds the games. Each is called game, in a directory of its own.
+var titles = []struct {
+	language string
+	build    func(t *testing.T) title
+}{
+	{"C", buildC},
+	{"Go", buildGo},
+}
+
+func buildC(t *testing.T) title {
+	testtarget.Need(t, "64-bit tests")
+	directory := t.TempDir()
+	install(t, directory+"/libgame.so", testtarget.BuildC(t, "testdata/libgame.c", "-fPIC", "-shared"))
+	install(t, directory+"/game", testtarget.BuildC(t, "testdata/game.c", "-fPIE", "-pie", "-ldl"))
+	return title{directory + "/game", "world", []string{"libgame.so!game_world", "libgame.so!local_world"}}
+}
+
+func buildGo(t *testing.T) title {
+	testtarget.Need(t, "64-bit tests")
+	built, err := testtarget.BuildGo("test/game/gogame", runtime.GOARCH, "-buildmode=pie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory := t.TempDir()
+	install(t, directory+"/game", built)
+	return title{directory + "/game", "main.world", nil}
+}
+
+// install copies a program or a library under the name that it is to have in maps.
+func install(t *testing.T, as, built string) {
+	t.Helper()
+	data, err := os.ReadFile(built)
+	if err == nil {
+		err = os.WriteFile(as, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A game is a title that runs, with a task of it.
+type game struct {
+	*testtarget.Target
+	task *machcompat.Task
+}
+
+func (title title) start(t *testing.T) game {
+	t.Helper()
+	target := testtarget.StartBinary(t, title.program)
+	task, err := machcompat.TaskForPID(target.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { task.Close() })
+	return game{target, task}
+}
+
+// truth returns where the game itself says that its health is. That moves, unless the
+// game has been told to be still.
+func (g game) truth(t *testing.T) uint64 {
+	t.Helper()
+	health, err := strconv.ParseUint(strings.Fields(g.Do("where"))[0], 0, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return health
+}
+
+// count is Do for a command that answers with a number.
+func (g game) count(t *testing.T, format string, args ...any) int {
+	t.Helper()
+	n, err := strconv.Atoi(g.Do(format, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
