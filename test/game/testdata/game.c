@@ -41,7 +41,7 @@ struct game {
 struct world *world;
 
 /* What a pattern finds: bytes behind which the address of the root is, ... */
-const struct {
+struct {
 	unsigned char bytes[16];
 	struct world **root;
 } signpost = { { 0x9e, 0x31, 0xc4, 0x5b, 0x07, 0xe8, 0x72, 0xad, 0x16, 0xf3, 0x4c, 0x88, 0xda, 0x25, 0xb1, 0x60 }, &world };
