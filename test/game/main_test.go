@@ -14,12 +14,13 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 func TestMain(m *testing.M) { os.Exit(testtarget.Main(m)) }
 
-// The games, by language. They have the same world at the same offsets, which chain
-// follows to the health; lives and x are in the same structure.
+// The games have the same world: the chain leads from its root to a structure with the
+// values, and statsValues asks how many ticks have seen them.
 const (
 	chain       = ",0x18,0x28,0x40"
 	healthAt    = 0x10
@@ -30,10 +31,17 @@ const (
 
 // A title is a game that can be started again and again.
 type title struct {
-	program string
-	root    string   // the symbol of the pointer to its world
-	others  []string // the symbols of more such pointers, as places
+	program  string
+	root     string   // the symbol of the pointer to its world
+	others   []string // the symbols of more such pointers, as places
+	patterns []pattern
 }
+
+// What the games have for patterns to find.
+var (
+	signpost   = pattern{"9e 31 c4 5b 07 e8 72 ad 16 f3 4c 88 da 25 b1 60 |", procmaps.Write, true}
+	loadsWorld = pattern{"3d e5 91 3c 7a 48 8b 05 $", procmaps.Execute, false}
+)
 
 // titles builds the games. Each is called game, in a directory of its own.
 var titles = []struct {
@@ -49,7 +57,11 @@ func buildC(t *testing.T) title {
 	directory := t.TempDir()
 	install(t, directory+"/libgame.so", testtarget.BuildC(t, "testdata/libgame.c", "-fPIC", "-shared"))
 	install(t, directory+"/game", testtarget.BuildC(t, "testdata/game.c", "-fPIE", "-pie", "-ldl"))
-	return title{directory + "/game", "world", []string{"libgame.so!game_world", "libgame.so!local_world"}}
+	patterns := []pattern{signpost}
+	if runtime.GOARCH == "amd64" {
+		patterns = append(patterns, loadsWorld)
+	}
+	return title{directory + "/game", "world", []string{"libgame.so!game_world", "libgame.so!local_world"}, patterns}
 }
 
 func buildGo(t *testing.T) title {
@@ -60,7 +72,7 @@ func buildGo(t *testing.T) title {
 	}
 	directory := t.TempDir()
 	install(t, directory+"/game", built)
-	return title{directory + "/game", "main.world", nil}
+	return title{directory + "/game", "main.world", nil, []pattern{signpost}}
 }
 
 // install copies a program or a library under the name that it is to have in maps.

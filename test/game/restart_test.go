@@ -14,6 +14,8 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/hold"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/search"
 )
 
 // What is found in one run of a game is found in all others, and is held there without a
@@ -39,7 +41,11 @@ func TestRestarts(t *testing.T) {
 
 					game.Do("still")
 					truth := game.truth(t)
-					for _, root := range append(symbols, numbers...) {
+					roots := append(symbols, numbers...)
+					for _, pattern := range title.patterns {
+						roots = append(roots, pattern.find(t, game, resolver))
+					}
+					for _, root := range roots {
 						text := fmt.Sprintf("%s%s,%#x", root, chain, healthAt)
 						if got := resolve(t, resolver, text); got != truth {
 							t.Errorf("%s is %#x; the game says %#x", text, got, truth)
@@ -67,6 +73,44 @@ func number(t *testing.T, resolver *address.Resolver, symbol string) string {
 		t.Fatalf("%s lies in no module", symbol)
 	}
 	return fmt.Sprintf("%s+%#x", m.Name, offset)
+}
+
+// A pattern is of bytes of the program by which its root is found, in memory with these
+// permissions: the page of the file where two segments meet is mapped with each of them.
+// The match is the root, or a pointer to it.
+type pattern struct {
+	text    string
+	perms   procmaps.Perms
+	pointer bool
+}
+
+// find returns the root as an expression.
+func (p pattern) find(t *testing.T, game game, resolver *address.Resolver) string {
+	t.Helper()
+	what, err := search.ParsePattern(p.text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _, ok := resolver.Locate(resolve(t, resolver, "game"))
+	if !ok {
+		t.Fatal("the game lies in no module")
+	}
+	var found []string
+	within := []search.Range{{Start: m.Base, End: m.Base + m.Size}}
+	for match, err := range search.First(t.Context(), game.task, what, search.Options{Within: within, Want: p.perms}).All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf("%#x", match.Address)
+		if p.pointer {
+			text = "[" + text + "]"
+		}
+		found = append(found, text)
+	}
+	if len(found) != 1 {
+		t.Fatalf("%q is at %v; want one place", p.text, found)
+	}
+	return found[0]
 }
 
 func resolve(t *testing.T, resolver *address.Resolver, text string) uint64 {
