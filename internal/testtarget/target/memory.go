@@ -16,8 +16,8 @@ import (
 
 var pageSize = uintptr(os.Getpagesize())
 
-// nextBase is where the next layout goes: far from where the kernel and the Go
-// runtime put theirs, so that nothing fills the gaps.
+// nextBase is where the next layout goes, if there is room: far from where the kernel
+// and the Go runtime put theirs, so that nothing fills the gaps.
 var nextBase = func() uintptr {
 	if strconv.IntSize == 32 {
 		return 0x30000000
@@ -26,18 +26,46 @@ var nextBase = func() uintptr {
 	return uintptr(base)
 }()
 
+// room returns the first address of so many bytes that are free, as a page before and
+// one behind them are: the Go runtime puts its heap anywhere, and so once in a million
+// times right there.
+func room(size uintptr) (uintptr, error) {
+	const tries, step = 8, 1 << 28
+	for range tries {
+		err := mapAt(nextBase, size+2*pageSize, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE, -1, 0)
+		if err == nil {
+			base := nextBase
+			nextBase += size + pageSize
+			return base + pageSize, unix.MunmapPtr(pointerTo(base), size+2*pageSize)
+		}
+		if !errors.Is(err, unix.EEXIST) {
+			return 0, err
+		}
+		nextBase += step
+	}
+	return 0, fmt.Errorf("no room for %#x bytes below %#x", size, nextBase)
+}
+
 // layout maps what its argument says and fills it with bytes that tell their
 // place.
 func layout(arguments []string) (string, error) {
-	base := nextBase + pageSize
-	at := base
-	for i, part := range strings.Split(arguments[0], ",") {
-		prot, count, ok := strings.Cut(part, ":")
+	parts, sizes, total := strings.Split(arguments[0], ","), []uintptr{}, uintptr(0)
+	for _, part := range parts {
+		_, count, ok := strings.Cut(part, ":")
 		pages, err := strconv.Atoi(count)
 		if !ok || err != nil {
 			return "", fmt.Errorf("no layout %q", part)
 		}
-		size := uintptr(pages) * pageSize
+		sizes = append(sizes, uintptr(pages)*pageSize)
+		total += uintptr(pages) * pageSize
+	}
+	base, err := room(total)
+	if err != nil {
+		return "", err
+	}
+	at := base
+	for i, part := range parts {
+		prot, size := part[:strings.IndexByte(part, ':')], sizes[i]
 		if prot != "gap" {
 			if err := mapAt(at, size, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE, -1, 0); err != nil {
 				return "", err
@@ -57,7 +85,6 @@ func layout(arguments []string) (string, error) {
 		}
 		at += size
 	}
-	nextBase = at + pageSize
 	return fmt.Sprintf("%#x", base), nil
 }
 
@@ -193,11 +220,13 @@ func mapPages(arguments []string) (string, error) {
 
 // place maps size bytes with unmapped pages around them.
 func place(size uintptr, prot string, flags, fd int, offset int64) (string, error) {
-	at := nextBase + pageSize
+	at, err := room(size)
+	if err != nil {
+		return "", err
+	}
 	if err := mapAt(at, size, flags, fd, offset); err != nil {
 		return "", err
 	}
-	nextBase = at + size + pageSize
 	return fmt.Sprintf("%#x", at), setProtection(at, size, prot)
 }
 
