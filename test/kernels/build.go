@@ -18,6 +18,8 @@ import (
 var variants = map[string][][]string{
 	"pkg/machcompat/testdata/bare.c":     {{"-nostdlib", "-static", "-no-pie"}},
 	"pkg/machcompat/testdata/newcomer.c": {{"-static"}, {"-static", "-no-pie"}},
+	"pkg/address/testdata/library.c":     {{"-shared", "-fPIC", "-Wl,--build-id"}},
+	"pkg/address/testdata/loader.c":      {{"-fPIE", "-pie", "-ldl"}},
 	"test/game/testdata/game.c":          {{"-fPIE", "-pie", "-ldl"}},
 	"test/game/testdata/libgame.c":       {{"-fPIC", "-shared"}},
 }

@@ -61,7 +61,7 @@ func (m machine) image() string { return filepath.Join(directory, m.arch, "kerne
 var allPackages = []string{
 	"cmd/libmachcompat", "cmd/vmwrite", "examples",
 	"internal/diagnose", "internal/inject", "internal/linux", "internal/procstatus", "internal/ptrace",
-	"pkg/machcompat", "pkg/procmaps", "pkg/pwrite",
+	"pkg/address", "pkg/hold", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite", "pkg/search",
 	"test/adversarial", "test/c", "test/game",
 }
 
