@@ -29,7 +29,7 @@
 // A comma and an arrow are the same: read the pointer at what stands on their left, and
 // add what stands on their right. They bind weakest. "[" expr "]" is the pointer at expr.
 // Arithmetic is modulo 2^64, or modulo 2^32 where all places and pointers in it belong
-// to 32-bit modules, as in the code of those.
+// to 32-bit modules that lie below 2^32, as in the code of those.
 //
 // A number has its base in front of it. Other tools read 374 in an address as
 // hexadecimal, and a wrong guess would write to a wrong place, so it is refused.

@@ -5,6 +5,7 @@ package address
 import (
 	"encoding/binary"
 	"io"
+	"math"
 	"slices"
 	"sync"
 )
@@ -87,6 +88,9 @@ func (e *evaluation) placeValue(n *node) (value, error) {
 	v := value{bits: at.address, size: at.pointerSize, sizes: at.pointerSize}
 	if v.sizes == 0 {
 		v.sizes = e.layout.pointerSize
+	}
+	if v.bits > math.MaxUint32 {
+		v.sizes = 8 // a 64-bit process maps a 32-bit module anywhere, to read it
 	}
 	return v, nil
 }

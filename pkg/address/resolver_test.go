@@ -91,6 +91,18 @@ func TestProgramOf32Bits(t *testing.T) {
 	}
 }
 
+// A 64-bit process has mapped a 32-bit module above 4 GiB, as to show its icons. What has
+// the same lower half of its address is not meant.
+func TestModuleOf32BitsIn64BitAddresses(t *testing.T) {
+	const base = 0x7f00_0040_0000
+	p := newFake(t)
+	p.modules = append(p.modules, &Module{Name: "icons.exe", Path: "/wine/icons.exe", Kind: PE, Base: base, Size: 0x1000, PointerSize: 4})
+	found, err := p.resolver().Resolve(mustParse(t, "icons.exe+0x40"))
+	if err != nil || found.Address != base+0x40 || found.PointerSize != 4 {
+		t.Errorf("%#x with pointers of %d bytes, %v; want %#x, 4", found.Address, found.PointerSize, err, uint64(base+0x40))
+	}
+}
+
 func TestResolutionShowsItsSteps(t *testing.T) {
 	got, err := newFake(t).resolver().Resolve(mustParse(t, " game + 0x40 -> 8, @stack*0+4"))
 	want := Resolution{
