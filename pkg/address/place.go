@@ -219,6 +219,8 @@ func (l *layout) module(p place) (*Module, error) {
 	named = prefer(named, func(m *Module) bool {
 		return m.Name == name || m.Kind == PE && strings.EqualFold(m.Name, name)
 	})
+	// What another file's mapping cuts off a module is Data, though it may be run.
+	named = prefer(named, func(m *Module) bool { return m.Kind != Data })
 	if running := prefer(named, func(m *Module) bool { return m.Executable }); len(running) == 1 {
 		named = running
 	}

@@ -285,6 +285,18 @@ func TestNamesPrecedeBuildIDs(t *testing.T) {
 	}
 }
 
+// The process has mapped another file over a page of a module, before its code.
+func TestModuleThatIsCut(t *testing.T) {
+	p := newFake(t)
+	const base = 0x7f00_0040_0000
+	p.modules = append(p.modules,
+		&Module{Name: "cut.so", Path: "/lib/cut.so", Kind: ELF, Base: base, Size: 0x1000, PointerSize: 8},
+		&Module{Name: "cut.so", Path: "/lib/cut.so", Kind: Data, Base: base + 0x2000, Size: 0x1000, Executable: true})
+	if found, err := p.resolver().Resolve(mustParse(t, "cut.so+0x10")); err != nil || found.Address != base+0x10 {
+		t.Errorf("%#x, %v; want %#x", found.Address, err, uint64(base+0x10))
+	}
+}
+
 func TestResolveAgain(t *testing.T) {
 	p := newFake(t)
 	r := p.resolver()
