@@ -80,6 +80,10 @@ func readHeaders[T any](r io.ReaderAt, order binary.ByteOrder, at uint64, size, 
 	return readTable[T](r, order, at, uint64(count))
 }
 
+// maxNotes bounds the parts that are read for a build id, each of which may be large, and
+// each module of which may have as many. Programs have two or three.
+const maxNotes = 16
+
 func readELF(r io.ReaderAt) (*image, error) {
 	h, err := readELFHeader(r)
 	if err != nil {
@@ -109,7 +113,9 @@ func readELF(r io.ReaderAt) (*image, error) {
 			i.segments = append(i.segments, s)
 			i.size = max(i.size, end)
 		case elf.PT_NOTE:
-			i.notes = append(i.notes, s)
+			if len(i.notes) < maxNotes {
+				i.notes = append(i.notes, s)
+			}
 		case elf.PT_DYNAMIC:
 			i.dynamic = s
 		}
@@ -139,10 +145,10 @@ func frontSegment(programs []elf.Prog64) (front elf.Prog64, err error) {
 func gnuBuildID(r io.ReaderAt, order binary.ByteOrder, at, size uint64) string {
 	const (
 		buildIDType = 3
-		maxNotes    = 64 << 10
+		maxSize     = 64 << 10
 		maxID       = 64
 	)
-	notes, err := readBytes(r, at, min(size, maxNotes))
+	notes, err := readBytes(r, at, min(size, maxSize))
 	if err != nil {
 		return ""
 	}

@@ -58,7 +58,10 @@ func (t *symbolTable) walk(visit visitor) error {
 		if !isPlace(elf.ST_TYPE(info), elf.SectionIndex(section)) || uint64(name) >= uint64(len(t.names)) {
 			continue
 		}
-		text, _, ended := bytes.Cut(t.names[name:], []byte{0})
+		// Longer than an expression, nobody asks for it. To look for the end of each, where
+		// there is none, would take the square of the file's size.
+		names := t.names[name:]
+		text, _, ended := bytes.Cut(names[:min(len(names), maxLength+1)], []byte{0})
 		if ended && len(text) > 0 {
 			visit(text, value, size)
 		}
