@@ -173,6 +173,10 @@ func (j *job) hold() error {
 		return fmt.Errorf("%s is longer than the %s that can be written at %#x: %w", in.name, counted(limit, "byte"), j.address, tooLong)
 	}
 	j.input, j.changes[0].New, j.size = nil, data, uint64(len(data))
+	j.modules().Refresh() // the process went on while the input came
+	if err := j.locate(j.at); err != nil {
+		return err
+	}
 	return j.confirmSize(in.name + " is empty")
 }
 
