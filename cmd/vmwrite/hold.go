@@ -183,12 +183,11 @@ func (c *caller) holdPlace(p place) hold.Place {
 
 // tell says that a value has vanished, or is back.
 func (c *caller) tell(e hold.Event) {
-	name := procmaps.Printable(e.Name)
-	if e.Back {
-		c.notef("%s is there again, at %#x", name, e.Address)
-		return
+	message := fmt.Sprintf("%s is there again, at %#x", e.Name, e.Address)
+	if !e.Back {
+		message = fmt.Sprintf("%s is not to be found, and is looked for once a second: %v", e.Name, e.Err)
 	}
-	c.notef("%s is not to be found, and is looked for once a second: %v", name, e.Err)
+	c.notef("%s", procmaps.Printable(message)) // it may name files of the process
 }
 
 // parse reads the arguments, or the lines of the file.

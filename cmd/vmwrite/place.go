@@ -96,7 +96,7 @@ func (c *caller) unresolved(p place, err error) error {
 	if _, isCode := errors.AsType[*machcompat.Error](err); isCode {
 		return err
 	}
-	message := fmt.Sprintf("address %s: %v", procmaps.Printable(p.text), err)
+	message := procmaps.Printable(fmt.Sprintf("address %s: %v", p.text, err)) // it may name files of the process
 	module, _ := errors.AsType[*address.ModuleError](err)
 	symbol, _ := errors.AsType[*address.SymbolError](err)
 	if (module != nil && len(module.Matches) > 0) || (symbol != nil && symbol.Total > 0) {
