@@ -251,13 +251,18 @@ func readHeld(s streams, file, kind string) (values []held, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i, line := range strings.Split(text, "\n") {
+	i := -1
+	for line := range strings.SplitSeq(text, "\n") {
+		i++
 		words, err := splitLine(line)
 		if err == nil && len(words) > 0 {
 			var v held
 			if v, err = parseHeld(words, kind); err == nil {
 				values = append(values, v)
 			}
+		}
+		if err == nil && len(values) > hold.MaxEntries {
+			err = fmt.Errorf("no more than %d values can be held", hold.MaxEntries)
 		}
 		if err != nil {
 			return nil, usagef("%s:%d: %v", in.name, i+1, err)

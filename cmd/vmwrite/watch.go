@@ -162,8 +162,7 @@ func (w *watch) look(p *watched) error {
 	var data []byte
 	at, err := w.caller.at(p.place)
 	if err == nil {
-		data = make([]byte, w.size)
-		_, err = w.caller.read(data, at)
+		data, err = w.memory(at)
 	}
 	switch {
 	case errors.Is(err, errInterrupted), errors.Is(err, machcompat.KERN_INVALID_ARGUMENT):
@@ -191,6 +190,20 @@ func (w *watch) look(p *watched) error {
 		return w.printJSON(now)
 	}
 	return w.print(now.line())
+}
+
+// memory returns the bytes at an address. A count that was mistyped must not take all the
+// memory there is.
+func (w *watch) memory(at uint64) ([]byte, error) {
+	var data []byte
+	err := w.caller.look(at, w.size, func() (err error) {
+		data, err = w.task.Read(at, w.size)
+		return err
+	})
+	if err != nil {
+		return nil, err // the call may go on
+	}
+	return data, nil
 }
 
 func (n seen) line() []byte {
