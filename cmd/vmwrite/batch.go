@@ -131,7 +131,8 @@ func (e encoding) parseChange(words []string) (change *machcompat.Change, err er
 }
 
 // splitLine splits a line at its spaces, up to a #. A word in quotes may hold
-// spaces, and what Go's strings do behind a backslash.
+// spaces, and what Go's strings do behind a backslash. The first word is an address,
+// which keeps its quotes: "7" is a module, and no number.
 func splitLine(line string) (words []string, err error) {
 	for {
 		line = strings.TrimSpace(line)
@@ -139,7 +140,10 @@ func splitLine(line string) (words []string, err error) {
 			return words, nil
 		}
 		word, end := line, strings.IndexAny(line, " \t\r")
-		if line[0] == '"' {
+		if len(words) == 0 {
+			end = endOfAddress(line)
+			word = line[:end]
+		} else if line[0] == '"' {
 			quoted, err := strconv.QuotedPrefix(line)
 			if err != nil {
 				return nil, fmt.Errorf("%.40q: a quote is missing, or a character behind a backslash is none that a string may hold", line)
@@ -155,6 +159,21 @@ func splitLine(line string) (words []string, err error) {
 		}
 		words, line = append(words, word), line[end:]
 	}
+}
+
+// endOfAddress returns where an address at the front of a line ends: at a space that is
+// not in quotes.
+func endOfAddress(line string) int {
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case ' ', '\t', '\r':
+			return i
+		case '"':
+			quoted, _ := strconv.QuotedPrefix(line[i:]) // one that is not closed is refused with the address
+			i += max(len(quoted)-1, 0)
+		}
+	}
+	return len(line)
 }
 
 // ofLine names the line of a batch that an error is of, and tells how much of the

@@ -35,6 +35,24 @@ func TestParseLine(t *testing.T) {
 	}
 }
 
+// A quoted name is one of a module, also at the front of a line.
+func TestAddressesOfLines(t *testing.T) {
+	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	for line, want := range map[string]string{
+		`"0x20000b00" 90`:           `"0x20000b00"`,
+		`"libc-2.31.so"+0x10 90`:    `"libc-2.31.so"+0x10`,
+		`game!"f(int, char*)"+4 90`: `game!"f(int, char*)"+0x4`,
+		`["a \"b\" #"],8	90`:        `[["a \"b\" #"]]+0x8`,
+	} {
+		if change, at, err := e.parseLine(line); err != nil || len(change.New) != 1 || at.expr.String() != want {
+			t.Errorf("%s: %v; want %s", line, err, want)
+		}
+	}
+	if _, _, err := e.parseLine(`"game 90`); err == nil {
+		t.Error("a quote is not closed")
+	}
+}
+
 // parseConstantLine is parseLine for an address that does not depend on the process.
 func (e encoding) parseConstantLine(line string) (*machcompat.Change, error) {
 	change, at, err := e.parseLine(line)
