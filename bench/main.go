@@ -101,7 +101,8 @@ func runAll(size size, install bool, only string, log io.Writer) (*results, erro
 func (b *bench) measureRows(r *results, only string) error {
 	for i, measure := range []func() (row, error){
 		b.smallWrite, b.manyMappings, b.textSource, b.batch, b.largeBatches, b.touchedMemory,
-		b.untouchedMemory, b.fileWrite, b.shortCommand, b.standstill, b.pauses, b.tick, b.openAndClose, b.holding,
+		b.untouchedMemory, b.fileWrite, b.shortCommand, b.standstill, b.pauses, b.tick, b.openAndClose,
+		b.searching, b.holding,
 	} {
 		if !wanted(only, strconv.Itoa(i+1)) {
 			continue

@@ -19,7 +19,7 @@ const heldValues = 1000
 // holding is row 14.
 func (b *bench) holding() (row, error) {
 	r := row{
-		number: 14, short: true, title: fmt.Sprintf("to hold %d values", heldValues),
+		number: 15, short: true, title: fmt.Sprintf("to hold %d values", heldValues),
 		setup: fmt.Sprintf("A tick of `hold.Holder` over %d values of %d bytes, each in a page of its own: when all of them hold, which are then not written, and when the target has changed all. C makes the bare batches, compares nothing and checks nothing.", heldValues, valueSize),
 	}
 	if err := b.onOneCore(); err != nil {

@@ -32,8 +32,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.rows) != 14 || len(r.curves) != 5 {
-		t.Errorf("%d rows and %d curves; want 14 and 5", len(r.rows), len(r.curves))
+	if len(r.rows) != 15 || len(r.curves) != 5 {
+		t.Errorf("%d rows and %d curves; want 15 and 5", len(r.rows), len(r.curves))
 	}
 	if !(r.call > 0) {
 		t.Errorf("an empty system call takes %v", r.call)

@@ -20,6 +20,8 @@
  *                                  last page, batch, the read of stat
  *   confirmedread CALLS            what Task.ReadBatch does: readbatch, that read
  *   single CALLS                   process_vm_writev, one call for each address
+ *   readall ADDRESS BYTES N CALLS  process_vm_readv of all of it in blocks of 256 KiB, by
+ *                                  N threads
  *   reopen PID CALLS               what TaskForPID and Close do
  *   threads N ADDRESS BYTES CALLS  N threads, CALLS each, 64 bytes apart
  *   processes N ADDRESS BYTES CALLS
@@ -311,6 +313,41 @@ static int many(const char *word, long count, uint64_t address, size_t size, lon
 	return 1;
 }
 
+enum { READ_BLOCK = 256 << 10 };
+static struct { uint64_t address; size_t size, next; int failed; } reading;
+
+static void *read_blocks(void *unused)
+{
+	char *block = mmap(NULL, READ_BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	size_t at;
+	while (block != MAP_FAILED && (at = __atomic_fetch_add(&reading.next, READ_BLOCK, __ATOMIC_RELAXED)) < reading.size) {
+		size_t size = reading.size - at < READ_BLOCK ? reading.size - at : READ_BLOCK;
+		struct iovec to = { block, size }, from = { (void *)(reading.address + at), size };
+		if (process_vm_readv(pid, &to, 1, &from, 1, 0) != (ssize_t)size)
+			break;
+	}
+	if (block == MAP_FAILED || reading.next < reading.size)
+		reading.failed = 1;
+	else
+		munmap(block, READ_BLOCK);
+	return unused;
+}
+
+static int read_all(uint64_t address, size_t size, long threads)
+{
+	pthread_t thread[MOST_WORKERS];
+	if (threads < 1 || threads > MOST_WORKERS)
+		return 0;
+	reading.address = address, reading.size = size, reading.next = 0, reading.failed = 0;
+	for (long i = 1; i < threads; i++)
+		if (pthread_create(&thread[i], NULL, read_blocks, NULL) != 0)
+			exit(1);
+	read_blocks(NULL);
+	for (long i = 1; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	return !reading.failed;
+}
+
 #define REPEAT(calls, once) do { \
 	start = now(); \
 	for (long i = 0; i < (calls); i++) \
@@ -349,6 +386,8 @@ static int obey(const char *line)
 		REPEAT(a, lives());
 	if (strcmp(word, "stop") == 0)
 		return run_stops(a, b, c, d);
+	if (strcmp(word, "readall") == 0)
+		REPEAT(d, read_all(a, b, c));
 	if (strcmp(word, "threads") == 0 || strcmp(word, "processes") == 0)
 		return many(word, a, b, c, d);
 	data = grow(&source, strcmp(word, "copy") == 0 ? a : b);

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
 
 // Options say where and how is searched. The zero value searches all that can be read,
@@ -91,7 +92,7 @@ func (s *Search) Stats() Stats {
 const (
 	// jobSize is how many places a worker takes at a time: long against what that
 	// and the question for its pages takes, short against a search.
-	jobSize = 1 << 20
+	jobSize = 2 << 20
 	// blockSize is what is read at a time: it stays in the processor's cache until it
 	// is compared, and is long against the cost of a call.
 	blockSize = 256 << 10
@@ -151,10 +152,13 @@ func (s *Search) startWorkers(pages pagemap) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	threads = int(min(uint64(threads), s.stats.Total/jobSize+1))
-	s.slots = make([]job, 2*threads+2)
+	s.slots = make([]job, threads+2)
 	var group sync.WaitGroup
 	for range threads {
 		w := &worker{memory: s.memory, form: s.form, pages: pages, scanner: newScanner(s.form), zeros: s.form.matchesZeros()}
+		if pid := s.memory.PID(); pid > 0 {
+			w.direct = &pwrite.ProcessVM{PID: pid}
+		}
 		group.Go(func() {
 			for j := s.take(); j != nil; j = s.take() {
 				s.finish(j, w.work(j))
@@ -224,23 +228,28 @@ func (s *Search) advance() {
 	if s.head > before {
 		s.workers.Broadcast()
 	}
-	s.consumer.Signal()
+	if s.isReady() || s.isOver() {
+		s.consumer.Signal() // else it would only wake up to sleep again
+	}
 }
+
+// isReady reports whether the next job of the consumer is done.
+func (s *Search) isReady() bool { return s.head < s.next && s.slots[s.head%len(s.slots)].done }
+
+// isOver reports whether all was searched and taken by the consumer.
+func (s *Search) isOver() bool { return s.head == s.next && len(s.spans) == 0 }
 
 // await returns the next job with a match, or nil at the end.
 func (s *Search) await() *job {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for !s.stopped {
-		if s.head < s.next && s.slots[s.head%len(s.slots)].done {
-			return &s.slots[s.head%len(s.slots)]
-		}
-		if s.head == s.next && len(s.spans) == 0 {
-			break
-		}
+	for !s.stopped && !s.isReady() && !s.isOver() {
 		s.consumer.Wait()
 	}
-	return nil
+	if s.stopped || !s.isReady() {
+		return nil
+	}
+	return &s.slots[s.head%len(s.slots)]
 }
 
 // release gives the slot of a job whose matches were yielded to the next one.

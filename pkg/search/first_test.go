@@ -9,14 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
 )
 
 // put returns size bytes with text at each of the places.
@@ -223,6 +226,42 @@ func TestFirstEqualsASlowSearch(t *testing.T) {
 				t.Errorf("%+v, align %d: %d found; want %d", f, align, len(got), len(want))
 			}
 		}
+	}
+}
+
+func TestUntouchedPages(t *testing.T) {
+	memory, err := unix.Mmap(-1, 0, 9*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(memory)
+	unix.Madvise(memory, unix.MADV_NOHUGEPAGE) // EINVAL where the kernel has none
+	want := []bool{false, true, false, true, false, true, true, false, false}
+	for i, untouched := range want {
+		if !untouched {
+			memory[i*page] = 1
+		}
+	}
+	pagemap := openPagemap(os.Getpid())
+	defer pagemap.close()
+	address := uint64(linux.AddressOf(memory))
+	got, buffer, regions := make([]bool, len(want)), make([]byte, 8*len(want)), make([]linux.PageRegion, len(want)/2+1)
+	if pagemap.scan(got, regions, address) && !slices.Equal(got, want) {
+		t.Errorf("the ioctl says %t; want %t", got, want)
+	}
+	clear(got)
+	if pagemap.read(got, buffer, address); !slices.Equal(got, want) {
+		t.Errorf("the file says %t; want %t", got, want)
+	}
+	if pagemap.untouched(got, buffer, regions, address+5); !slices.Equal(got, want) {
+		t.Errorf("untouched = %t; want %t", got, want)
+	}
+	for _, p := range []int{0, -1, 1 << 30} {
+		pagemap := openPagemap(p)
+		if pagemap.untouched(got, buffer, regions, address); slices.Contains(got, true) {
+			t.Errorf("of process %d it says %t", p, got)
+		}
+		pagemap.close()
 	}
 }
 

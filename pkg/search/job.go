@@ -2,6 +2,13 @@
 
 package search
 
+import (
+	"errors"
+
+	"github.com/vmwrite/vmwrite/internal/linux"
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
+)
+
 // job is a stretch of a run of spans, and what was found in it.
 type job struct {
 	start, end uint64 // of the places where a match may begin
@@ -40,8 +47,13 @@ func (j *job) match(i int, f *form) Match {
 }
 
 // worker reads and compares. It belongs to one goroutine.
+//
+// It reads by process_vm_readv(2) itself where it can. A Task makes sure after each read
+// that it was of the same program, which takes a tenth as long as a block; here one look
+// behind each job is enough, because its matches are not seen before.
 type worker struct {
 	memory  Memory
+	direct  *pwrite.ProcessVM // nil where there is no process, or it is refused
 	form    *form
 	scanner *scanner
 	pages   pagemap
@@ -49,8 +61,11 @@ type worker struct {
 
 	buffer    []byte
 	entries   []byte // of the pagemap
+	regions   []linux.PageRegion
 	untouched []bool // pages of the job
 	found     []uint32
+	segment   [1]pwrite.Segment
+	last      uint64 // an address that direct has read in this job
 	failures  int
 }
 
@@ -60,6 +75,7 @@ func (w *worker) work(j *job) error {
 		w.buffer = make([]byte, blockSize+maxSize)
 	}
 	w.look(j)
+	w.last = 0
 	for start := j.start; start < j.end; {
 		end := min(start+blockSize, j.end)
 		if err := w.block(j, start, end); err != nil {
@@ -67,7 +83,29 @@ func (w *worker) work(j *job) error {
 		}
 		start = end
 	}
+	if w.direct != nil && w.last != 0 {
+		if _, err := w.memory.ReadAt(w.buffer[:1], int64(w.last)); err != nil {
+			return alive(w.memory)
+		}
+	}
 	return nil
+}
+
+// read is ReadAt of the memory.
+func (w *worker) read(b []byte, address uint64) int {
+	if w.direct != nil {
+		w.segment[0] = pwrite.Segment{Address: address, Data: b}
+		_, err := w.direct.Read(w.segment[:])
+		if err == nil {
+			w.last = address
+			return len(b)
+		}
+		if errors.Is(err, pwrite.ErrRefused) {
+			w.direct = nil
+		}
+	}
+	n, _ := w.memory.ReadAt(b, int64(address)) // which says how far, by the rules of the memory
+	return max(0, min(n, len(b)))
 }
 
 // reach is where memory ends in which a match may lie that begins before end.
@@ -80,7 +118,7 @@ func (w *worker) look(j *job) {
 	first, end := j.start/pageSize*pageSize, w.reach(j, j.end)
 	count := int((end - first + pageSize - 1) / pageSize)
 	if len(w.untouched) < count {
-		w.untouched, w.entries = make([]bool, count), make([]byte, count*8)
+		w.untouched, w.entries, w.regions = make([]bool, count), make([]byte, count*8), make([]linux.PageRegion, count/2+1)
 	}
 	pages := w.untouched[:count]
 	clear(w.untouched)
@@ -91,7 +129,7 @@ func (w *worker) look(j *job) {
 		if s.fresh {
 			// A page is of one span, but where a range was cut out of it.
 			from, to := (max(s.start, first)-first)/pageSize, (min(s.end, end)-first+pageSize-1)/pageSize
-			w.pages.untouched(pages[from:to], w.entries, first+from*pageSize)
+			w.pages.untouched(pages[from:to], w.entries, w.regions, first+from*pageSize)
 		}
 	}
 }
@@ -122,8 +160,7 @@ func (w *worker) block(j *job, start, end uint64) error {
 			continue
 		}
 		anyRead = true
-		n, _ := w.memory.ReadAt(memory[at-start:to-start], int64(at))
-		n = max(0, min(n, int(to-at)))
+		n := w.read(memory[at-start:to-start], at)
 		if from := min(at, end); from < end {
 			j.stats.Read += within(from, at+uint64(n))
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vmwrite/vmwrite/internal/linux"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
@@ -27,8 +28,8 @@ type Memory interface {
 	// Regions yields what is mapped, in address order. It fails once the process is
 	// gone.
 	Regions() iter.Seq2[procmaps.Mapping, error]
-	// PID is the process whose pagemap tells which pages were never touched, 0 if
-	// there is none.
+	// PID is the process, 0 if there is none. Its pagemap tells which pages were
+	// never touched, and it may be read by process_vm_readv(2) beside ReadAt.
 	PID() int
 }
 
@@ -120,7 +121,10 @@ func isFresh(m procmaps.Mapping) bool {
 var pageSize = uint64(os.Getpagesize())
 
 // pagemap is /proc/PID/pagemap: 64 bits for each page.
-type pagemap struct{ file *os.File }
+type pagemap struct {
+	file *os.File
+	fd   uintptr
+}
 
 // openPagemap returns one that says nothing where there is none.
 func openPagemap(pid int) pagemap {
@@ -131,7 +135,7 @@ func openPagemap(pid int) pagemap {
 	if err != nil {
 		return pagemap{}
 	}
-	return pagemap{file}
+	return pagemap{file, file.Fd()}
 }
 
 func (p pagemap) close() {
@@ -141,16 +145,44 @@ func (p pagemap) close() {
 }
 
 // untouched sets those of pages, which begin with that of an address, that were never
-// touched, or are not known to have been. Buffer is for what is read.
-func (p pagemap) untouched(pages []bool, buffer []byte, address uint64) {
+// touched. The buffer, of 8 bytes for each page, and the regions, of one for every two
+// pages, are for the answer of the kernel.
+func (p pagemap) untouched(pages []bool, buffer []byte, regions []linux.PageRegion, address uint64) {
 	clear(pages)
+	if p.file == nil || len(pages) == 0 {
+		return
+	}
+	address -= address % pageSize
+	if !p.scan(pages, regions, address) {
+		p.read(pages, buffer, address)
+	}
+}
+
+// scan asks by the ioctl, which takes a fifth as long because it does not look at who
+// else has a page.
+func (p pagemap) scan(pages []bool, regions []linux.PageRegion, address uint64) bool {
+	n, err := linux.ScanPagemap(int(p.fd), address, address+uint64(len(pages))*pageSize, linux.PAGE_IS_PRESENT|linux.PAGE_IS_SWAPPED, regions)
+	if err != nil {
+		return false
+	}
+	for i := range pages {
+		pages[i] = true
+	}
+	for _, r := range regions[:n] {
+		clear(pages[(r.Start-address)/pageSize : (r.End-address)/pageSize])
+	}
+	return true
+}
+
+// read reads the words of the pages.
+func (p pagemap) read(pages []bool, buffer []byte, address uint64) {
 	const (
 		present  = 1 << 63 // of Documentation/admin-guide/mm/pagemap.rst
 		swapped  = 1 << 62
 		wordSize = 8
 	)
 	offset := address / pageSize * wordSize
-	if p.file == nil || int64(offset) < 0 {
+	if int64(offset) < 0 {
 		return
 	}
 	n, _ := p.file.ReadAt(buffer[:len(pages)*wordSize], int64(offset))
