@@ -158,8 +158,10 @@ func sectionBuildID(r io.ReaderAt) string {
 	if err != nil {
 		return ""
 	}
+	notes := 0
 	for _, s := range sections {
-		if elf.SectionType(s.Type) == elf.SHT_NOTE {
+		if elf.SectionType(s.Type) == elf.SHT_NOTE && notes < maxNotes {
+			notes++
 			if id := gnuBuildID(r, h.order, s.Off, s.Size); id != "" {
 				return id
 			}

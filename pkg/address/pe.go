@@ -145,7 +145,7 @@ func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
 		Functions, Names                         uint32 // how many
 		FunctionTable, NameTable, NameIndexTable uint32
 	}
-	const maxExports = 1 << 20
+	const maxExports, maxNames = 1 << 20, 64 << 20 // the bytes of all names
 	d, err := readOne[directory](r, i.order, i.exports.at)
 	if err != nil {
 		return err
@@ -166,6 +166,7 @@ func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
 		return err
 	}
 	near := &pages{r: r} // the names lie side by side
+	total := 0
 	for n, index := range indexes {
 		if int(index) >= len(places) {
 			continue
@@ -174,7 +175,11 @@ func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
 		if at == 0 || at >= i.size || at-i.exports.at < i.exports.size {
 			continue
 		}
-		if name, err := readString(near, uint64(names[n])); err == nil {
+		name, err := readString(near, uint64(names[n]))
+		if total += len(name); total > maxNames {
+			return fmt.Errorf("the names of the exports have more than %d bytes", maxNames)
+		}
+		if err == nil {
 			visit(name, at, 0)
 		}
 	}
@@ -196,5 +201,5 @@ func readString(r io.ReaderAt, at uint64) ([]byte, error) {
 		}
 		text = append(text, part...)
 	}
-	return nil, fmt.Errorf("a name of more than %d bytes", most)
+	return text, fmt.Errorf("a name of more than %d bytes", most)
 }

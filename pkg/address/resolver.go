@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
@@ -32,7 +33,8 @@ type Resolver struct {
 
 	mu      sync.Mutex // never held while the process is read
 	known   *layout    // nil until the map is walked
-	forgets int        // how often known was made nil
+	forgets uint64     // how often known was made nil
+	checked time.Time  // when the map was last walked for it
 }
 
 // NewResolver returns a Resolver for a process. It reads nothing yet.
@@ -123,6 +125,32 @@ func (r *Resolver) Modules() ([]*Module, error) {
 // Refresh forgets the modules, so that the next call looks at them anew.
 func (r *Resolver) Refresh() { r.forget(nil) }
 
+// Recheck compares the files that are mapped with those of when the modules were looked at,
+// unless that was done within the last age, and forgets the modules if they are others. It
+// returns a number that is another one whenever modules were forgotten: what was resolved
+// before may be elsewhere then. A library that was unloaded is noticed by nothing else, as
+// long as there is memory in its place.
+func (r *Resolver) Recheck(age time.Duration) (generation uint64, err error) {
+	r.mu.Lock()
+	l, due := r.known, time.Since(r.checked) >= age
+	if due {
+		r.checked = time.Now()
+	}
+	r.mu.Unlock()
+	if l != nil && due {
+		files, _, err := walk(r.process, 0)
+		if err != nil {
+			return 0, err
+		}
+		if files != l.files {
+			r.forget(l)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.forgets, nil
+}
+
 // Locate returns the module that an address lies in, and how far from its base, by the
 // modules as they are known.
 func (r *Resolver) Locate(address uint64) (m *Module, offset uint64, ok bool) {
@@ -152,7 +180,7 @@ func (r *Resolver) layout() (l *layout, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.forgets == forgets { // else it may be older than what was forgotten meanwhile
-		r.known = l
+		r.known, r.checked = l, time.Now()
 	}
 	return l, nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/ianlancetaylor/demangle"
@@ -181,6 +182,11 @@ const (
 	maxFound     = 100     // nobody looks through more places of a name
 	maxMangled   = 1 << 10 // bytes of a name that is demangled
 	maxDemangled = 1 << 17 // names that are demangled for one lookup
+	// maxConversions bounds operators of conversion in a mangled name: where they are
+	// inside each other, the demangler takes twice as long for each.
+	maxConversions = 4
+	// maxLookup bounds the time between the first name of a lookup and the last.
+	maxLookup = 10 * time.Second
 )
 
 // find returns the symbols of a name among those that walk visits. Demangling takes its
@@ -200,13 +206,17 @@ func find(name string, walk func(visitor) error) (found []Symbol, err error) {
 	if err != nil || len(found) > 0 || name == "" {
 		return found, err
 	}
-	demangled := 0
+	demangled, start := 0, time.Now()
 	part := []byte(mangledPart(name))
 	err = walk(func(raw []byte, address, size uint64) {
 		if len(raw) > maxMangled || !bytes.HasPrefix(raw, []byte("_Z")) && !bytes.HasPrefix(raw, []byte("_R")) || !bytes.Contains(raw, part) {
 			return
 		}
-		if demangled++; demangled > maxDemangled {
+		if bytes.Count(raw, []byte("cv")) > maxConversions {
+			return
+		}
+		if demangled++; demangled > maxDemangled || time.Since(start) > maxLookup {
+			demangled = maxDemangled + 1
 			return
 		}
 		whole := demangledName(string(raw))
@@ -215,7 +225,7 @@ func find(name string, walk func(visitor) error) (found []Symbol, err error) {
 		}
 	})
 	if demangled > maxDemangled {
-		err = fmt.Errorf("more than %d names to demangle", maxDemangled)
+		err = fmt.Errorf("more than %d names to demangle, or names for more than %v", maxDemangled, maxLookup)
 	}
 	return found, err
 }

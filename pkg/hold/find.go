@@ -15,8 +15,9 @@ import (
 // with a round for so long only that the others are held in time: to follow pointers
 // that lead nowhere may take a look at the whole map for each.
 const (
-	roundInterval = time.Second
-	timeOfATick   = 2 * time.Millisecond
+	roundInterval   = time.Second
+	recheckInterval = time.Second // between two questions to places whether they have moved
+	timeOfATick     = 2 * time.Millisecond
 )
 
 // takeOut takes an entry out of what is read, and says so unless it was said.
@@ -30,6 +31,31 @@ func (h *Holder) takeOut(i int32, err error) {
 		e.vanished = true
 		h.summary.Vanished++
 		h.event(Event{Entry: int(i), Name: h.entries[i].Name, Err: err})
+	}
+}
+
+// findMoved finds those entries anew whose places say that they have moved.
+func (h *Holder) findMoved(now time.Time) {
+	if now.Before(h.nextRecheck) {
+		return
+	}
+	h.nextRecheck = now.Add(recheckInterval)
+	for i := range h.held {
+		e := &h.held[i]
+		if e.out {
+			continue
+		}
+		if place, ok := e.place.(Mover); !ok || !place.Moved() {
+			continue
+		}
+		h.dirty = true
+		before := e.address
+		if err := e.resolve(); err != nil {
+			h.takeOut(int32(i), err)
+		} else if e.address != before {
+			h.summary.Moved++
+			e.settled = false
+		}
 	}
 }
 
@@ -57,11 +83,6 @@ func (h *Holder) find(now time.Time) error {
 		}
 		h.nextRound = now.Add(roundInterval)
 		h.trying, h.waiting = h.waiting, h.trying
-		for _, i := range h.trying {
-			if place, ok := h.held[i].place.(Refresher); ok {
-				place.Refresh()
-			}
-		}
 		if err := h.lookAtMap(); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@
 package hold
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -112,6 +113,7 @@ type Holder struct {
 	nextRound              time.Time
 	spans                  []procmaps.Span // what was mapped at the begin of the round
 	swept                  bool            // in this tick
+	nextRecheck            time.Time
 }
 
 // segments are runs of bytes, and the entry that each is of.
@@ -156,6 +158,9 @@ func New(m Memory, entries []Entry, options ...Option) (*Holder, error) {
 		}
 		size += entries[i].size()
 	}
+	if err := confirmApart(entries); err != nil {
+		return nil, err
+	}
 	h := &Holder{memory: m, event: func(Event) {}, entries: slices.Clone(entries), held: make([]held, len(entries))}
 	for _, option := range options {
 		option(h)
@@ -171,6 +176,26 @@ func New(m Memory, entries []Entry, options ...Option) (*Holder, error) {
 		h.waiting = append(h.waiting, int32(i))
 	}
 	return h, nil
+}
+
+// confirmApart refuses values at addresses that stay and overlap: they would take turns.
+func confirmApart(entries []Entry) error {
+	var order []int
+	for i := range entries {
+		if _, ok := entries[i].Place.(fixed); ok {
+			order = append(order, i)
+		}
+	}
+	at := func(i int) uint64 { return uint64(entries[i].Place.(fixed)) }
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(at(a), at(b)), a-b) })
+	for n := 1; n < len(order); n++ {
+		before, next := order[n-1], order[n]
+		if at(next)-at(before) < uint64(entries[before].size()) {
+			later, other := max(before, next), min(before, next)
+			return &EntryError{Entry: later, Name: entries[later].Name, Err: fmt.Errorf("it overlaps entry %d (%q)", other, entries[other].Name)}
+		}
+	}
+	return nil
 }
 
 // size returns the bytes of the value.
@@ -220,11 +245,12 @@ type Place interface {
 	Resolve() (address uint64, links []Link, err error)
 }
 
-// Refresher is a [Place] that remembers things of the process, as what is mapped.
-type Refresher interface {
-	// Refresh forgets them. It is called before entries that have vanished are
-	// looked for.
-	Refresh()
+// Mover is a [Place] that may move though no pointer has changed, as one in a library that
+// is unloaded.
+type Mover interface {
+	// Moved reports whether the place should be found anew. It is asked about once a
+	// second, in a tick.
+	Moved() bool
 }
 
 // Link is a pointer in the process by which a place was found.

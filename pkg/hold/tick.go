@@ -26,7 +26,9 @@ func (h *Holder) Tick() error {
 	h.summary.Ticks++
 	h.swept = false
 	h.found = h.found[:0]
-	if err := h.find(time.Now()); err != nil {
+	now := time.Now()
+	h.findMoved(now)
+	if err := h.find(now); err != nil {
 		return err
 	}
 	if h.dirty {

@@ -30,7 +30,7 @@ var notThere = []string{
 	"TestMakeInstallPutsWhatAProgramNeeds", "TestPythonCallsTheLibrary",
 	"TestSanitizersFindNothing", "TestSanitizersSeeIntoTheLibrary",
 	"TestTheStaticLibraryIsWhole", "TestTheTextsInCAreThoseOfTheConformanceFile",
-	"TestToolForMacOSRenamesThePlayer", "TestRandomCommandLines", "TestCommandLinesOfTheDocuments",
+	"TestToolForMacOSRenamesThePlayer", "TestSeparateDebugFile", "TestRandomCommandLines", "TestCommandLinesOfTheDocuments",
 	"TestKilledWriterLeavesTheTargetRunning", "TestMappingStorm",
 	"TestNoByteArrivesInAnEpochThatForbidsIt", "TestTheOracleFindsAWriteWithoutTheStop",
 	"TestTheOracleFindsAWriteWithoutTheCheck", "TestTheOracleFindsALostByte",
