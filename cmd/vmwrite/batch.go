@@ -47,6 +47,15 @@ func (j *job) readBatch() error {
 		}
 		change.Unprotect = j.unprotect
 		j.changes, j.places, j.lines = append(j.changes, *change), append(j.places, at), append(j.lines, i+1)
+		j.again = append(j.again, func(word int) (machcompat.Change, error) {
+			e := e
+			e.word = word
+			change, _, err := e.parseLine(line)
+			if err != nil {
+				return machcompat.Change{}, err
+			}
+			return *change, nil
+		})
 		j.size += uint64(len(change.New))
 	}
 	j.batch = in.name

@@ -64,14 +64,15 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
-	source, err := c.at(from)
+	sourceAt, err := c.at(from)
 	if err != nil {
 		return err
 	}
-	destination, err := c.at(to)
+	destinationAt, err := c.at(to)
 	if err != nil {
 		return err
 	}
+	source, destination := sourceAt.Address, destinationAt.Address
 	err = c.make(interrupted, endsSoon, func() error { return task.Copy(source, size, destination) })
 	if errors.Is(err, errGivenUp) {
 		return &machcompat.Error{
@@ -82,8 +83,9 @@ func runCopy(s streams, o *copyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Place: c.moduleOf(destination), Size: size, Written: &size, Backend: task.Backend().String()},
-		fmt.Sprintf("copied %s from %s to %s of process %d", counted(size, "byte"), c.beside(source), c.beside(destination), task.PID()))
+	name := c.moduleOf(destination)
+	return finish(s, o.json, outcome{Op: "vm_copy", PID: task.PID(), Address: hexAddress(destination), Place: name, Size: size, Written: &size, Backend: task.Backend().String()},
+		fmt.Sprintf("copied %s from %s to %s of process %d", counted(size, "byte"), beside(source, c.moduleOf(source)), beside(destination, name), task.PID()))
 }
 
 // isSmall reports whether text is a size where no process has memory, so that it

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -151,6 +152,13 @@ func runHold(s streams, o *holdOptions, args []string) error {
 func (v held) entry(c *caller) (entry hold.Entry, err error) {
 	order, _ := parseEndian("native")
 	e := encoding{kind: v.kind, order: order, word: c.task.PointerSize()}
+	if v.kind == "ptr" { // as wide as those of its module
+		found, err := c.at(v.place)
+		if err != nil {
+			return entry, err
+		}
+		e.word = cmp.Or(found.PointerSize, e.word)
+	}
 	kind, err := hold.ParseType(v.kind)
 	switch {
 	case v.kind == "ptr" && e.word == 4:

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/vmwrite/vmwrite/pkg/address"
@@ -36,7 +37,9 @@ func startOfRange(text string) (start string, isRange bool) {
 	plain := func(text string) string { return strings.TrimPrefix(strings.ToLower(text), "0x") }
 	start, end, ok := strings.Cut(text, "-")
 	start, end = plain(start), plain(end)
-	return start, ok && min(len(start), len(end)) >= shortest && isHex(start) && isHex(end)
+	first, _ := strconv.ParseUint(start, 16, 64)
+	last, _ := strconv.ParseUint(end, 16, 64)
+	return start, ok && min(len(start), len(end)) >= shortest && first < last && isHex(start) && isHex(end)
 }
 
 // isAddress reports whether text can only be meant for an ADDRESS. A single word may
@@ -47,24 +50,24 @@ func isAddress(text string) bool {
 		(isHex(text) && len(text) >= shortest && !isPID(text))
 }
 
-// at resolves a place. A constant takes no look at the process.
-func (c *caller) at(p place) (uint64, error) {
+// at resolves a place, with its steps. A constant takes no look at the process; it has a
+// PointerSize of 0.
+func (c *caller) at(p place) (address.Resolution, error) {
 	if constant, ok := p.expr.Constant(); ok {
-		return constant, nil
+		return address.Resolution{Address: constant}, nil
 	}
-	found, err := c.resolution(p)
-	return found.Address, err
+	return c.resolution(p)
 }
 
-// resolution resolves a place, with its steps.
-func (c *caller) resolution(p place) (resolution address.Resolution, err error) {
+// resolution is at for any place.
+func (c *caller) resolution(p place) (address.Resolution, error) {
 	var found address.Resolution
-	err = c.look(0, 0, func() (err error) {
+	err := c.look(0, 0, func() (err error) {
 		found, err = c.modules().Resolve(p.expr)
 		return err
 	})
 	if errors.Is(err, errInterrupted) {
-		return resolution, err // the call may go on
+		return address.Resolution{}, err // the call may go on
 	}
 	return found, c.unresolved(p, err)
 }
@@ -109,12 +112,21 @@ func (c *caller) unresolved(p place, err error) error {
 }
 
 // moduleOf names an address by the module that it lies in, as game+0x4068; "" if it
-// lies in none.
+// lies in none, or a signal comes.
 func (c *caller) moduleOf(at uint64) string {
-	if _, err := c.modules().Modules(); err != nil {
-		return ""
+	var name string
+	err := c.look(0, 0, func() error {
+		name = nameIn(c.modules(), at)
+		return nil
+	})
+	if err != nil {
+		return "" // the call may go on
 	}
-	module, offset, ok := c.modules().Locate(at)
+	return name
+}
+
+func nameIn(modules *address.Resolver, at uint64) string {
+	module, offset, ok := modules.Locate(at)
 	if !ok {
 		return ""
 	}
@@ -136,9 +148,9 @@ func placeOf(e *machcompat.Error) string {
 }
 
 // beside is an address with the name that moduleOf gives it, for a message.
-func (c *caller) beside(at uint64) string {
-	if name := c.moduleOf(at); name != "" {
-		return fmt.Sprintf("%#x (%s)", at, name)
+func beside(at uint64, name string) string {
+	if name == "" {
+		return fmt.Sprintf("%#x", at)
 	}
-	return fmt.Sprintf("%#x", at)
+	return fmt.Sprintf("%#x (%s)", at, name)
 }

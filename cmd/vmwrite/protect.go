@@ -72,10 +72,11 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	defer task.Close()
 	interrupted := newInterruption()
 	defer interrupted.stop()
-	address, err := c.at(at)
+	found, err := c.at(at)
 	if err != nil {
 		return err
 	}
+	address := found.Address
 	err = c.make(interrupted, endsWhenForced, func() error { return task.Protect(address, size, false, prot) })
 	if errors.Is(err, errGivenUp) {
 		return &machcompat.Error{
@@ -86,8 +87,9 @@ func runProtect(s streams, o *protectOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Place: c.moduleOf(address), Size: size},
-		fmt.Sprintf("the pages of %s at %s of process %d are %s now", counted(size, "byte"), c.beside(address), task.PID(), prot))
+	name := c.moduleOf(address)
+	return finish(s, o.json, outcome{Op: "vm_protect", PID: task.PID(), Address: hexAddress(address), Place: name, Size: size},
+		fmt.Sprintf("the pages of %s at %s of process %d are %s now", counted(size, "byte"), beside(address, name), task.PID(), prot))
 }
 
 // parseProtection parses three characters as /proc/PID/maps and vmwrite maps

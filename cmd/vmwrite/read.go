@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -80,13 +81,15 @@ func runRead(s streams, o *readOptions, args []string) error {
 	}
 	defer task.Close()
 	r := &reading{readOptions: o, caller: caller{streams: s, task: task}}
-	if r.address, err = r.at(at); err != nil {
+	found, err := r.at(at)
+	if err != nil {
 		return err
 	}
+	r.address = found.Address
 	if o.kind == "" {
 		return r.bytes(size)
 	}
-	return r.values(encoding{kind: o.kind, order: order, word: task.PointerSize()})
+	return r.values(encoding{kind: o.kind, order: order, word: cmp.Or(found.PointerSize, task.PointerSize())})
 }
 
 // size parses SIZE, which a type replaces.

@@ -126,6 +126,9 @@ func runScan(s streams, o *scanOptions, args []string) error {
 		return err
 	}
 	defer c.task.Close()
+	if _, err := c.listModules(); err != nil { // by which the places are named
+		return err
+	}
 	if err := c.within(&options); err != nil {
 		return err
 	}
@@ -307,7 +310,7 @@ func (c *scan) within(o *search.Options) error {
 	if err != nil {
 		return err
 	}
-	module, _, ok := c.modules().Locate(base)
+	module, _, ok := c.modules().Locate(base.Address)
 	if !ok {
 		return usagef("--in %s: want the name of a module", procmaps.Printable(c.in))
 	}
@@ -392,7 +395,7 @@ func (c *scan) show(m search.Match, kind search.Type) error {
 	if c.limit > 0 && len(c.shown) == c.limit {
 		return nil
 	}
-	f := found{Address: hexAddress(m.Address), Place: c.moduleOf(m.Address), Values: []string{kind.Format(m.Bytes)}}
+	f := found{Address: hexAddress(m.Address), Place: nameIn(c.modules(), m.Address), Values: []string{kind.Format(m.Bytes)}}
 	c.shown = append(c.shown, f)
 	if c.json {
 		return nil

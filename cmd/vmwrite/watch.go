@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -115,17 +116,17 @@ func runWatch(s streams, o *watchOptions, args []string) error {
 		return err
 	}
 	defer task.Close()
-	e := encoding{kind: o.kind, order: order, word: task.PointerSize()}
-	size, err := e.sizeOf(o.count)
-	if err != nil {
+	w := &watch{watchOptions: o, caller: caller{streams: s, task: task}}
+	w.encoding = encoding{kind: o.kind, order: order, word: task.PointerSize()}
+	if _, err := w.encoding.sizeOf(o.count); err != nil {
 		return err
 	}
-	w := &watch{watchOptions: o, caller: caller{streams: s, task: task}, encoding: e, size: size}
 	interrupted := watchSignals()
 	defer interrupted.stop()
 	ticks := time.NewTicker(time.Duration(float64(time.Second) / o.rate))
 	defer ticks.Stop()
 	for end := o.end(); ; {
+		_, _ = w.modules().Recheck(time.Second) // a library may have been unloaded
 		for _, p := range places {
 			if err := w.look(p); err != nil {
 				return err
@@ -146,23 +147,23 @@ type watch struct {
 	*watchOptions
 	caller
 	encoding encoding
-	size     uint64
 }
 
 // watched is a place, and what was seen there.
 type watched struct {
 	place
-	address uint64
-	data    []byte // nil when it could not be read
-	looked  bool
+	data   []byte // nil when it could not be read
+	looked bool
 }
 
 // look prints what is at a place if that is something else than before.
 func (w *watch) look(p *watched) error {
 	var data []byte
-	at, err := w.caller.at(p.place)
+	found, err := w.caller.at(p.place)
+	at, e := found.Address, w.encoding
+	e.word = cmp.Or(found.PointerSize, e.word)
 	if err == nil {
-		data, err = w.memory(at)
+		data, err = w.memory(at, e)
 	}
 	switch {
 	case errors.Is(err, errInterrupted), errors.Is(err, machcompat.KERN_INVALID_ARGUMENT):
@@ -180,12 +181,12 @@ func (w *watch) look(p *watched) error {
 			now.Address = ""
 		}
 	} else {
-		now.Values = w.encoding.decode(data)
+		now.Values = e.decode(data)
 	}
 	if p.data != nil {
-		now.Was = w.encoding.decode(p.data)
+		now.Was = e.decode(p.data)
 	}
-	p.looked, p.address, p.data = true, at, data
+	p.looked, p.data = true, data
 	if w.json {
 		return w.printJSON(now)
 	}
@@ -194,10 +195,14 @@ func (w *watch) look(p *watched) error {
 
 // memory returns the bytes at an address. A count that was mistyped must not take all the
 // memory there is.
-func (w *watch) memory(at uint64) ([]byte, error) {
+func (w *watch) memory(at uint64, e encoding) ([]byte, error) {
 	var data []byte
-	err := w.caller.look(at, w.size, func() (err error) {
-		data, err = w.task.Read(at, w.size)
+	size, err := e.sizeOf(w.count)
+	if err != nil {
+		return nil, err
+	}
+	err = w.caller.look(at, size, func() (err error) {
+		data, err = w.task.Read(at, size)
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
@@ -90,9 +91,14 @@ type job struct {
 	size        uint64              // of all that is written
 	changes     []machcompat.Change // one, or the lines of a batch
 	places      []place             // where each is, which locate finds out
+	word        int                 // bytes of a pointer, where values may be some; else 0
+	again       []encoder           // of each change, for pointers of another width
 	lines       []int               // the number of each
 	input       *input              // what is still to be read
 }
+
+// encoder encodes a change with pointers of a width.
+type encoder func(word int) (machcompat.Change, error)
 
 // runWrite reads all that can be wrong in the command line and its files before
 // it touches the process.
@@ -174,6 +180,14 @@ func (j *job) readArguments(args []string) (err error) {
 		return err
 	}
 	j.changes[0].New, j.size = data, uint64(len(data))
+	j.again = []encoder{func(word int) (c machcompat.Change, err error) {
+		e, err := j.encoding()
+		if e.word = word; err == nil {
+			c.New, err = e.encode(args[1:])
+		}
+		c.Old = expect
+		return c, err
+	}}
 	return j.confirmSize("the value is empty")
 }
 
@@ -210,6 +224,7 @@ func (j *job) encoding() (encoding, error) {
 	}
 	if e.kind == "ptr" || j.isBatch() {
 		e.word = machcompat.PointerSizeOf(j.pid)
+		j.word = e.word
 	}
 	return e, nil
 }
@@ -256,14 +271,25 @@ func (j *job) run(undo *undoFile) error {
 	return j.finish("wrote", j.size, undo)
 }
 
-// locate has at find out where the places are.
-func (j *job) locate(at func(place) (uint64, error)) error {
+// locate has at find out where the places are, and how wide pointers are there: in a
+// 32-bit module of a 64-bit process they are not as wide as in the others.
+func (j *job) locate(at func(place) (address.Resolution, error)) error {
 	for i, p := range j.places {
-		address, err := at(p)
+		found, err := at(p)
 		if err != nil {
 			return j.ofLine(i, err)
 		}
-		j.changes[i].Address = address
+		c := &j.changes[i]
+		c.Address = found.Address
+		if j.word == 0 || found.PointerSize == 0 {
+			continue
+		}
+		encoded, err := j.again[i](found.PointerSize)
+		if err != nil {
+			return j.ofLine(i, err)
+		}
+		j.size += uint64(len(encoded.New)) - uint64(len(c.New))
+		c.Old, c.New = encoded.Old, encoded.New
 	}
 	if len(j.changes) > 0 {
 		j.address = j.changes[0].Address
@@ -272,11 +298,17 @@ func (j *job) locate(at func(place) (uint64, error)) error {
 }
 
 // locateStopped is locate in a stop of the process, which may have moved what a chain
-// of pointers leads to since.
+// of pointers leads to since, or unloaded a module.
 func (j *job) locateStopped() error {
-	return j.locate(func(p place) (uint64, error) {
+	if _, err := j.modules().Recheck(0); err != nil {
+		return err
+	}
+	return j.locate(func(p place) (address.Resolution, error) {
+		if constant, ok := p.expr.Constant(); ok {
+			return address.Resolution{Address: constant}, nil
+		}
 		found, err := j.modules().Resolve(p.expr)
-		return found.Address, j.unresolved(p, err)
+		return found, j.unresolved(p, err)
 	})
 }
 
@@ -309,7 +341,8 @@ func (j *job) checkRange(address, size uint64) error {
 
 // finish prints the result.
 func (j *job) finish(did string, written uint64, undo *undoFile) error {
-	message := fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), j.beside(j.address), j.pid)
+	name := j.moduleOf(j.address)
+	message := fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), beside(j.address, name), j.pid)
 	if j.isBatch() {
 		message = fmt.Sprintf("%s %s at %s of process %d", did, counted(j.size, "byte"), counted(len(j.changes), "place"), j.pid)
 	}
@@ -317,7 +350,7 @@ func (j *job) finish(did string, written uint64, undo *undoFile) error {
 		message += "; to take it back: " + undo.command
 	}
 	return finish(j.streams, j.json, outcome{
-		Op: "vm_write", PID: j.pid, Address: hexAddress(j.address), Place: j.moduleOf(j.address), Size: j.size,
+		Op: "vm_write", PID: j.pid, Address: hexAddress(j.address), Place: name, Size: j.size,
 		Written: &written, Backend: j.task.Backend().String(),
 	}, message)
 }

@@ -74,6 +74,10 @@ func (p *fakeProcess) Regions() iter.Seq2[procmaps.Mapping, error] {
 func (p *fakeProcess) resolver() *Resolver {
 	r := NewResolver(p)
 	r.by = reader{
+		around: func(Process, uint64) ([]*Module, error) {
+			p.listed.Add(1)
+			return slices.Clone(p.modules), p.gone
+		},
 		modules: func(Process) ([]*Module, error) {
 			p.listed.Add(1)
 			return slices.Clone(p.modules), p.gone

@@ -5,6 +5,7 @@ package address
 import (
 	"fmt"
 	"path"
+	"sort"
 	"strings"
 
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -84,17 +85,37 @@ const deletedMark = " (deleted)" // what the kernel appends to the path of a fil
 // modulesOf groups the mappings of a process into modules, in address order. Files are
 // told apart by device and inode: their names are whatever somebody chose.
 func modulesOf(p Process) ([]*Module, error) {
-	var mappings []procmaps.Mapping
+	mappings, err := mappingsOf(p)
+	return modulesIn(p, mappings, mappings), err
+}
+
+// modulesAround is modulesOf for those that begin where the image nearest to an address
+// does, or between that and the address.
+func modulesAround(p Process, address uint64) ([]*Module, error) {
+	mappings, err := mappingsOf(p)
+	end := sort.Search(len(mappings), func(i int) bool { return mappings[i].Start > address })
+	start := max(end-1, 0)
+	for start > 0 && (mappings[start].Offset != 0 || mappings[start].Inode == 0 && mappings[start].Path != vdsoPath) {
+		start--
+	}
+	return modulesIn(p, mappings[start:end], mappings), err
+}
+
+func mappingsOf(p Process) (mappings []procmaps.Mapping, err error) {
 	for m, err := range p.Regions() {
 		if err != nil {
 			return nil, err
 		}
 		mappings = append(mappings, m)
 	}
-	var modules []*Module
+	return mappings, nil
+}
+
+// modulesIn returns the modules that begin in a part of the mappings.
+func modulesIn(p Process, part, mappings []procmaps.Mapping) (modules []*Module) {
 	var image *Module         // the last one that was loaded
 	var data procmaps.Mapping // the last one of the last module, if that is Data
-	for _, m := range mappings {
+	for _, m := range part {
 		executable := m.Perms&procmaps.Execute != 0
 		inside := image != nil && image.Contains(m.Start)
 		switch {
@@ -123,7 +144,7 @@ func modulesOf(p Process) ([]*Module, error) {
 		}
 		data = m
 	}
-	return modules, nil
+	return modules
 }
 
 func sameFile(a, b procmaps.Mapping) bool {

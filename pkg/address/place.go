@@ -64,6 +64,7 @@ func newLayout(p Process, by reader) (*layout, error) {
 // needs no images.
 type reader struct {
 	modules func(Process) ([]*Module, error)
+	around  func(Process, uint64) ([]*Module, error)
 	symbols func(m *Module, name string) ([]Symbol, error)
 }
 

@@ -177,3 +177,41 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// What an address is called does not depend on whether all modules are known.
+func TestLocateByWhatIsAroundAnAddress(t *testing.T) {
+	task := machcompatTask(t, os.Getpid())
+	all := address.NewResolver(task)
+	if _, err := all.Modules(); err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for m, err := range task.Regions() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []uint64{m.Start, m.End - 1} {
+			want, wantOffset, wantOK := all.Locate(at)
+			got, offset, ok := address.NewResolver(task).Locate(at)
+			if ok != wantOK || ok && (got.Name != want.Name || offset != wantOffset) {
+				t.Errorf("%#x is %+v+%#x, %v; of all modules it is %+v+%#x, %v", at, got, offset, ok, want, wantOffset, wantOK)
+			}
+			if ok {
+				named++
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no address lies in a module")
+	}
+}
+
+func machcompatTask(t *testing.T, pid int) *machcompat.Task {
+	t.Helper()
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { task.Close() })
+	return task
+}

@@ -39,7 +39,7 @@ type Resolver struct {
 
 // NewResolver returns a Resolver for a process. It reads nothing yet.
 func NewResolver(p Process) *Resolver {
-	return &Resolver{process: p, by: reader{modulesOf, (*Module).symbols}}
+	return &Resolver{process: p, by: reader{modulesOf, modulesAround, (*Module).symbols}}
 }
 
 // Resolution is what an expression names at some moment. While all links hold their
@@ -151,18 +151,23 @@ func (r *Resolver) Recheck(age time.Duration) (generation uint64, err error) {
 	return r.forgets, nil
 }
 
-// Locate returns the module that an address lies in, and how far from its base, by the
-// modules as they are known.
+// Locate returns the module that an address lies in, and how far from its base: by the
+// modules as they are known or, if they are not, by a look at what is around the address.
 func (r *Resolver) Locate(address uint64) (m *Module, offset uint64, ok bool) {
-	l, err := r.layout()
-	if err != nil {
+	r.mu.Lock()
+	l := r.known
+	r.mu.Unlock()
+	var modules []*Module
+	if l != nil {
+		modules = l.modules
+	} else if around, err := r.by.around(r.process, address); err == nil {
+		modules = around
+	}
+	after := sort.Search(len(modules), func(i int) bool { return modules[i].Base > address })
+	if after == 0 || !modules[after-1].Contains(address) {
 		return nil, 0, false
 	}
-	after := sort.Search(len(l.modules), func(i int) bool { return l.modules[i].Base > address })
-	if after == 0 || !l.modules[after-1].Contains(address) {
-		return nil, 0, false
-	}
-	m = l.modules[after-1]
+	m = modules[after-1]
 	return m, address - m.Base, true
 }
 

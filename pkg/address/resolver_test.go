@@ -427,6 +427,9 @@ func TestResolveInAProcessThatIsGone(t *testing.T) {
 func TestLocate(t *testing.T) {
 	p := newFake(t)
 	r := p.resolver()
+	if _, err := r.Modules(); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		address uint64
 		module  string
