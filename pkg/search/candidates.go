@@ -73,7 +73,7 @@ func (e *FileError) Error() string {
 }
 
 // Save makes a first search as [First] does, and keeps all its matches in a file, which
-// it replaces once it is whole. Only this user can read it: it holds memory of the
+// it replaces once it is whole; one that holds no candidates is not replaced. Only this user can read it: it holds memory of the
 // process. The identity is any text that tells this run of the process from others, as
 // the time of its start; see [Load]. A Limit is kept.
 func Save(ctx context.Context, path, identity string, m Memory, what Matcher, o Options) (*Candidates, Stats, error) {
@@ -330,6 +330,9 @@ func (h *header) encode() []byte {
 
 // replace writes a file beside another and gives it its name once it is whole.
 func replace(path string, h header, write func(*runWriter) error) (header, error) {
+	if err := replaceable(path); err != nil {
+		return h, err
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".vmwrite-search-*")
 	if err != nil {
 		return h, err
@@ -357,6 +360,35 @@ func replace(path string, h header, write func(*runWriter) error) (header, error
 		return h, err
 	}
 	return w.header, os.Rename(file.Name(), path)
+}
+
+// replaceable returns an error if something is at a path that is not to be lost: a
+// device as /dev/null would become a file, and another file would be lost by a slip of the pen.
+func replaceable(path string) error {
+	refused := func(why string) error {
+		return &os.PathError{Op: "replace", Path: path, Err: errors.New(why)}
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return refused("it is no regular file")
+	case info.Size() == 0:
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	begin := make([]byte, len(magic))
+	if _, err := io.ReadFull(file, begin); err != nil || string(begin) != magic {
+		return refused("it is no file of candidates")
+	}
+	return nil
 }
 
 // isZero reports whether all bytes are 0.

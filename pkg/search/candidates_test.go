@@ -17,6 +17,7 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"golang.org/x/sys/unix"
 )
 
 // kept returns the candidates as they are in the file.
@@ -385,4 +386,40 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%+v, %v", stats, err)
 		}
 	})
+}
+
+func TestSaveReplacesOnlyCandidates(t *testing.T) {
+	memory := &fake{parts: []part{at(0x100000, put(page, "needle", 5))}}
+	saveTo := func(path string) error {
+		_, _, err := Save(context.Background(), path, "", memory, must(Text("needle")), Options{})
+		return err
+	}
+	dir := t.TempDir()
+	earlier, empty, other := filepath.Join(dir, "earlier"), filepath.Join(dir, "empty"), filepath.Join(dir, "other")
+	for path, text := range map[string]string{empty: "", other: "the only copy"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{earlier, earlier, empty} {
+		if err := saveTo(path); err != nil {
+			t.Error(err)
+		}
+	}
+	link, pipe := filepath.Join(dir, "link"), filepath.Join(dir, "pipe")
+	if err := os.Symlink(earlier, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{other, link, pipe, dir} {
+		before, _ := os.Lstat(path)
+		if _, isPath := errors.AsType[*os.PathError](saveTo(path)); !isPath {
+			t.Errorf("%s was replaced", path)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is another file: %v", path, err)
+		}
+	}
 }
