@@ -100,7 +100,8 @@ type scan struct {
 	what    search.Matcher // nil where nothing must be equal
 	compare search.Compare // of --from
 	bar     *progress
-	shown   []found
+	shown   []found // for --json
+	printed int
 }
 
 func runScan(s streams, o *scanOptions, args []string) error {
@@ -180,7 +181,7 @@ func (c *scan) parseFirst(args []string, pid int) (err error) {
 	if c.kind == "" {
 		c.what, err = search.ParsePattern(text)
 		if err != nil {
-			return usagef("pattern %s", procmaps.Printable(err.Error()))
+			return usagef("%s; a value has its type in front, as -t i32 100", procmaps.Printable(err.Error()))
 		}
 		return nil
 	}
@@ -232,6 +233,9 @@ func (c *scan) parseNext(args []string, kind search.Type) error {
 	choose(c.unchanged, search.OpUnchanged)
 	choose(c.increased != "", search.OpIncreased)
 	choose(c.decreased != "", search.OpDecreased)
+	if len(args) > 0 && (c.increased == anyAmount || c.decreased == anyAmount) {
+		return usagef("--increased and --decreased take a number behind =, as --increased=%s", procmaps.Printable(args[0]))
+	}
 	if chosen != 1 {
 		return usagef("keep which places of %s? give one of VALUE, --changed, --unchanged, --increased and --decreased", procmaps.Printable(c.from))
 	}
@@ -244,7 +248,7 @@ func (c *scan) parseNext(args []string, kind search.Type) error {
 	if kind == search.Bytes && c.compare.Op == search.OpEqual {
 		pattern, err := search.ParsePattern(text)
 		if err != nil {
-			return usagef("pattern %s", procmaps.Printable(err.Error()))
+			return usagef("%s", procmaps.Printable(err.Error()))
 		}
 		c.compare.Value = pattern
 		return nil
@@ -392,14 +396,15 @@ func (c *scan) showKept(kept *search.Candidates) (uint64, error) {
 
 // show prints a place, up to the limit.
 func (c *scan) show(m search.Match, kind search.Type) error {
-	if c.limit > 0 && len(c.shown) == c.limit {
+	if c.limit > 0 && c.printed+len(c.shown) == c.limit {
 		return nil
 	}
 	f := found{Address: hexAddress(m.Address), Place: nameIn(c.modules(), m.Address), Values: []string{kind.Format(m.Bytes)}}
-	c.shown = append(c.shown, f)
 	if c.json {
+		c.shown = append(c.shown, f)
 		return nil
 	}
+	c.printed++
 	c.bar.clear()
 	return c.print(fmt.Appendf(nil, "%s  %s  %s\n", f.Address, orDash(f.Place), procmaps.Printable(f.Values[0])))
 }
