@@ -137,6 +137,10 @@ func (w *worker) look(j *job) {
 // block looks for matches that begin from start on and before end.
 func (w *worker) block(j *job, start, end uint64) error {
 	reach := w.reach(j, end)
+	if to, zero := w.stretch(j, start, reach); zero && to == reach && !w.zeros {
+		j.stats.Untouched += end - start
+		return nil
+	}
 	memory := w.buffer[:reach-start]
 	good := start // what was read, or is known to be zeros, from here on is not compared yet
 	compare := func(to uint64) {
