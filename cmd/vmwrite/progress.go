@@ -81,6 +81,7 @@ func byteCount(n float64) string {
 // clear takes the bar away, so that a message has the line for itself.
 func (p *progress) clear() {
 	if p.shown {
+		p.shown = false
 		fmt.Fprint(p.terminal, "\r\x1b[K")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
@@ -100,7 +101,8 @@ type scan struct {
 	what    search.Matcher // nil where nothing must be equal
 	compare search.Compare // of --from
 	bar     *progress
-	shown   []found // for --json
+	screen  sync.Mutex // of who shows the bar, or prints in its place
+	shown   []found    // for --json
 	printed int
 }
 
@@ -156,7 +158,10 @@ func runScan(s streams, o *scanOptions, args []string) error {
 		}
 		return err
 	})
-	c.bar.clear()
+	if c.screen.TryLock() { // else the search was left behind, and prints
+		c.bar.clear()
+		c.screen.Unlock()
+	}
 	if err != nil {
 		return c.failed(err)
 	}
@@ -323,6 +328,10 @@ func (c *scan) within(o *search.Options) error {
 }
 
 func (c *scan) progress(done, total uint64) {
+	if !c.screen.TryLock() { // a place is printed, for which a pager may have no room
+		return
+	}
+	defer c.screen.Unlock()
 	c.bar.total = total
 	c.bar.show(done)
 }
@@ -405,6 +414,8 @@ func (c *scan) show(m search.Match, kind search.Type) error {
 		return nil
 	}
 	c.printed++
+	c.screen.Lock()
+	defer c.screen.Unlock()
 	c.bar.clear()
 	return c.print(fmt.Appendf(nil, "%s  %s  %s\n", f.Address, orDash(f.Place), procmaps.Printable(f.Values[0])))
 }
