@@ -189,11 +189,11 @@ func (c *caller) holdPlace(p place) hold.Place {
 	return hold.At(c.modules(), p.expr)
 }
 
-// tell says that a value has vanished, or is back.
+// tell says that a value can't be held, or is held again.
 func (c *caller) tell(e hold.Event) {
 	message := fmt.Sprintf("%s is there again, at %#x", e.Name, e.Address)
 	if !e.Back {
-		message = fmt.Sprintf("%s is not to be found, and is looked for once a second: %v", e.Name, e.Err)
+		message = fmt.Sprintf("%s can't be held now, and is tried once a second: %v", e.Name, e.Err)
 	}
 	c.notef("%s", procmaps.Printable(message)) // it may name files of the process
 }
@@ -230,6 +230,9 @@ func (o *holdOptions) parse(s streams, args []string) (values []held, err error)
 	for _, arg := range args {
 		v := held{kind: o.kind, mode: mode}
 		text := arg
+		if (mode == hold.OnlyUp || mode == hold.OnlyDown) && strings.Contains(arg, "=") {
+			return nil, usagef("--up and --down begin with what is there: leave out the value of %q", arg)
+		}
 		if mode == hold.Constant || mode == hold.Minimum || mode == hold.Maximum {
 			split := strings.LastIndexByte(arg, '=')
 			if split < 0 {

@@ -188,6 +188,9 @@ func (c *scan) parseFirst(args []string, pid int) (err error) {
 		if err != nil {
 			return usagef("%s; a value has its type in front, as -t i32 100", procmaps.Printable(err.Error()))
 		}
+		if len(args) == 1 && isPlainDecimal(text) {
+			c.notef("%s is searched for as bytes in hex; for the number give its type, as -t i32 %s", text, text)
+		}
 		return nil
 	}
 	kind, err := searchType(c.kind, pid)
@@ -464,7 +467,7 @@ func (c *scan) failed(err error) error {
 	_, isPath := errors.AsType[*fs.PathError](err)
 	switch {
 	case errors.Is(err, errInterrupted), errors.Is(err, errGivenUp):
-		return &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_ABORTED, Err: errInterrupted}
+		return &unresolvedError{"interrupted; nothing was kept", &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_ABORTED, Err: errInterrupted}}
 	case isCode:
 		return err
 	case isFile, isPath:

@@ -247,6 +247,30 @@ func TestNextDropsWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// To read a page of shared memory makes it, so what was never touched is not read.
+func TestSearchDoesNotFillSharedMemory(t *testing.T) {
+	testtarget.Need(t, "own children")
+	target := testtarget.Start(t)
+	const pages = 4096
+	base := target.Address("map rw- %d shared", pages)
+	task := must(machcompat.TaskForPID(target.PID))
+	defer task.Close()
+	if err := task.Write(base+uint64(7*page), encoded(int32(123456789))); err != nil {
+		t.Fatal(err)
+	}
+	s := First(context.Background(), task, must(Equal(int32(123456789))), Options{Within: []Range{{base, base + uint64(pages*page)}}})
+	found := 0
+	for m, err := range s.All() {
+		if err != nil || m.Address != base+uint64(7*page) {
+			t.Errorf("found %#x, %v", m.Address, err)
+		}
+		found++
+	}
+	if stats := s.Stats(); found != 1 || stats.Untouched == 0 || stats.Read > uint64(pages*page)/2 {
+		t.Errorf("%d places, %+v", found, stats)
+	}
+}
+
 func TestNextInAProcess(t *testing.T) {
 	target := testtarget.Start(t)
 	testtarget.Need(t, "own children")
@@ -259,8 +283,14 @@ func TestNextInAProcess(t *testing.T) {
 		}
 	}
 	within := Options{Within: []Range{{base, base + 512*uint64(page)}}}
-	c := save(t, task, must(Unknown(I32)), within)
 	places := []int{0, 4, 5*page - 4, 511 * page, 512*page - 4}
+	for range First(context.Background(), task, must(Unknown(I32)), within).All() {
+		t.Fatal("memory that was never touched is found")
+	}
+	for _, at := range places {
+		write(at, 0)
+	}
+	c := save(t, task, must(Unknown(I32)), within)
 	for i, at := range places {
 		write(at, int32(100+i))
 	}

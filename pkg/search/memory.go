@@ -113,9 +113,16 @@ func isDevice(m procmaps.Mapping) bool {
 }
 
 // isFresh reports whether pages of a mapping are zeros until they are touched: private
-// memory without a file.
+// memory without a file, and shared memory. To read a page of that makes it, so that a
+// search of a large and sparse one would fill the memory of the machine. What another
+// process has put into a page that this one never touched is taken for zeros.
 func isFresh(m procmaps.Mapping) bool {
-	return m.Inode == 0 && !m.Shared && (m.Path == "" || m.Path == "[heap]" || m.Path == "[stack]" || strings.HasPrefix(m.Path, "[anon:"))
+	if m.Shared {
+		return m.Dev.Major == 0 && slices.ContainsFunc([]string{"/memfd:", "/dev/shm/", "/dev/zero", "/SYSV"}, func(of string) bool {
+			return strings.HasPrefix(m.Path, of)
+		})
+	}
+	return m.Inode == 0 && (m.Path == "" || m.Path == "[heap]" || m.Path == "[stack]" || strings.HasPrefix(m.Path, "[anon:"))
 }
 
 var pageSize = uint64(os.Getpagesize())

@@ -17,6 +17,7 @@ type form struct {
 	align       uint64      // of the address of a match
 	place       place
 	kind        Type
+	unknown     bool // everything matches, and memory that was never touched is left out
 }
 
 func (f *form) size() int { return len(f.value) }
@@ -31,8 +32,8 @@ func (f *form) matches(b []byte) bool {
 	return f.check == nil || f.check(b)
 }
 
-// matchesZeros reports whether memory that was never written can match.
-func (f *form) matchesZeros() bool { return f.matches(make([]byte, f.size())) }
+// matchesZeros reports whether memory that was never written is to be found.
+func (f *form) matchesZeros() bool { return !f.unknown && f.matches(make([]byte, f.size())) }
 
 // probes are four bytes of a form that tell best whether it is there. A form with
 // fewer names one several times. Assembly knows the layout.

@@ -116,7 +116,8 @@ func Between[N Number](low, high N) (*Value, error) {
 }
 
 // Unknown matches every number of a type. With it a search begins whose value is not
-// known: [Save] and then [Candidates.Next] with [Changed] and its like.
+// known: [Save] and then [Candidates.Next] with [OpChanged] and its like. Memory that the
+// process never touched is left out, as far as that is told for whole blocks of it.
 func Unknown(t Type) (*Value, error) {
 	if !t.isNumber() {
 		return nil, fmt.Errorf("an unknown value is of a number's type, not %v", t)
@@ -155,7 +156,7 @@ func newNumbers(t Type, ranges []interval) (*Value, error) {
 	if len(ranges)*size > maxSize {
 		return nil, fmt.Errorf("%d numbers are too many: at most %d can be looked for", len(ranges), maxSize/size)
 	}
-	f := &form{align: uint64(size), kind: t}
+	f := &form{align: uint64(size), kind: t, unknown: len(ranges) == 1 && ranges[0] == t.everything()}
 	exact := true
 	for _, r := range ranges {
 		low, fixed := t.unkey(r.low), t.fixedBits(r)
