@@ -4,14 +4,17 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/vmwrite/vmwrite/pkg/pwrite"
 	"github.com/vmwrite/vmwrite/pkg/search"
 )
 
@@ -51,7 +54,8 @@ func (b *bench) searching() (row, error) {
 		all, err := b.measure(&r, b.bulkRounds(size), fmt.Sprintf("threads: %d", n),
 			once("search.First, i32", nil, v.search(b, number, size, n)),
 			once("search.First, pattern", nil, v.search(b, pattern, size, n)),
-			aside(once("C: process_vm_readv, 256 KiB a call", nil, v.raw.timed("readall %#x %d %d", v.address, size, n))))
+			aside(once("C: process_vm_readv, 256 KiB a call", nil, v.raw.timed("readall %#x %d %d", v.address, size, n))),
+			aside(once("Go: process_vm_readv, 256 KiB a call", nil, v.readAll(size, n))))
 		if err != nil {
 			return r, err
 		}
@@ -104,6 +108,32 @@ func (v victim) search(b *bench, what search.Matcher, size, threads int) timed {
 			return fmt.Errorf("%d were found; want 1", found)
 		}
 		return nil
+	})
+}
+
+// readAll makes a timed of what "readall" of the C program does. What is between the two
+// is Go's.
+func (v victim) readAll(size, threads int) timed {
+	const block = 256 << 10
+	return repeat(func() error {
+		var next atomic.Int64
+		ends := make(chan error, threads)
+		work := func() (err error) {
+			memory := make([]byte, block)
+			for at := int(next.Add(block)) - block; at < size && err == nil; at = int(next.Add(block)) - block {
+				part := []pwrite.Segment{{Address: v.address + uint64(at), Data: memory[:min(block, size-at)]}}
+				_, err = pwrite.ProcessVM{PID: v.pid()}.Read(part)
+			}
+			return err
+		}
+		for range threads {
+			go func() { ends <- work() }()
+		}
+		var err error
+		for range threads {
+			err = errors.Join(err, <-ends)
+		}
+		return err
 	})
 }
 

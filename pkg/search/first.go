@@ -58,10 +58,11 @@ type Search struct {
 
 	mutex    sync.Mutex
 	consumer *sync.Cond // waits for the first job with a match, or the end
-	workers  *sync.Cond // wait for a free slot
+	workers  *sync.Cond // wait for a free slot, or for the consumer
 	spans    []span
 	cursor   uint64 // in spans[0]: where the next job begins
 	slots    []job  // a ring
+	held     int    // bytes of matches that the consumer has not had yet
 	head     int    // the job that is the consumer's next; slots[head%len] is it
 	next     int    // the job that is taken next
 	stopped  bool
@@ -96,6 +97,11 @@ const (
 	// blockSize is what is read at a time: it stays in the processor's cache until it
 	// is compared, and is long against the cost of a call.
 	blockSize = 256 << 10
+	// ringSize is how many jobs may be ahead of the first that is not done, as one is
+	// whose thread has to wait for a core. Those without a match hold no memory.
+	ringSize = 128
+	// maxHeld is from how many bytes of matches on no further job is taken.
+	maxHeld = 32 << 20
 	// progressStep is between two calls of Progress.
 	progressStep = 16 << 20
 )
@@ -152,7 +158,7 @@ func (s *Search) startWorkers(pages pagemap) {
 		threads = runtime.GOMAXPROCS(0)
 	}
 	threads = int(min(uint64(threads), s.stats.Total/jobSize+1))
-	s.slots = make([]job, threads+2)
+	s.slots = make([]job, max(ringSize, 2*threads))
 	var group sync.WaitGroup
 	for range threads {
 		w := &worker{memory: s.memory, form: s.form, pages: pages, scanner: newScanner(s.form), zeros: s.form.matchesZeros()}
@@ -175,7 +181,7 @@ func (s *Search) startWorkers(pages pagemap) {
 func (s *Search) take() *job {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for !s.stopped && len(s.spans) > 0 && s.next-s.head == len(s.slots) {
+	for !s.stopped && len(s.spans) > 0 && (s.next-s.head == len(s.slots) || s.held > maxHeld) {
 		s.workers.Wait()
 	}
 	if s.stopped || len(s.spans) == 0 {
@@ -204,6 +210,7 @@ func (s *Search) finish(j *job, err error) {
 		return
 	}
 	j.done = true
+	s.held += j.held()
 	s.stats.Read += j.stats.Read
 	s.stats.Untouched += j.stats.Untouched
 	s.stats.Skipped += j.stats.Skipped
@@ -257,7 +264,8 @@ func (s *Search) release(j *job) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.stats.Matches += uint64(len(j.at))
-	j.at = j.at[:0]
+	s.held -= j.held()
+	j.at, j.bytes, j.data = nil, nil, nil
 	s.advance()
 }
 

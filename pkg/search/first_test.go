@@ -288,7 +288,15 @@ func TestFirstInAProcess(t *testing.T) {
 	slices.Sort(places)
 	o := Options{Want: procmaps.Write, Within: []Range{{untouched, untouched + size}, {other, other + 3*uint64(page)}}}
 	s := First(context.Background(), task, must(Equal(value)), o)
-	if got := addresses(all(t, s)); !slices.Equal(got, places) {
+	var got []uint64
+	for m, err := range s.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, m.Address)
+		testtarget.WantFree(t, target.PID)
+	}
+	if !slices.Equal(got, places) {
 		t.Errorf("found %#x; want %#x", got, places)
 	}
 	total := uint64(size + 3*page)
@@ -311,4 +319,52 @@ func TestFirstInAProcess(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What another program has at the same addresses is no match.
+func TestFirstWhileTheProcessRunsAnotherProgram(t *testing.T) {
+	target := testtarget.Start(t)
+	testtarget.Need(t, "own children")
+	const size = 4 * progressStep
+	base := target.Address("map rw- %d", size/page)
+	task := must(machcompat.TaskForPID(target.PID))
+	defer task.Close()
+	for at := uint64(0); at < size; at += jobSize {
+		if err := task.Write(base+at, bytes.Repeat([]byte{7}, jobSize)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replaced := false
+	o := Options{Align: page, Within: []Range{{base, base + size}}, Progress: func(_, _ uint64) {
+		if !replaced { // the workers wait
+			replaced = true
+			target.Try("execself")
+		}
+	}}
+	var last error
+	count := 0
+	for _, err := range First(context.Background(), task, must(Equal(uint8(7))), o).All() {
+		count++
+		last = err
+	}
+	if !errors.Is(last, machcompat.KERN_INVALID_ARGUMENT) || count > 2*progressStep/page {
+		t.Errorf("the search ends after %d matches with %v", count, last)
+	}
+}
+
+func TestFewMatchesAreHeld(t *testing.T) {
+	memory := &fake{parts: []part{at(1<<20, make([]byte, 12*jobSize))}}
+	const threads = 2
+	s := First(context.Background(), memory, must(Equal(uint8(0))), Options{Threads: threads})
+	count, most := 0, 0
+	for range s.All() {
+		if count++; count%(1<<16) == 0 {
+			s.mutex.Lock()
+			most = max(most, s.held)
+			s.mutex.Unlock()
+		}
+	}
+	if perJob := 9 * jobSize; count != 12*jobSize || most == 0 || most > maxHeld+(threads+1)*perJob {
+		t.Errorf("%d matches, of which %d bytes were held at once", count, most)
+	}
 }

@@ -23,8 +23,11 @@ type job struct {
 }
 
 func (j *job) reset(start, end uint64, spans []span) {
-	*j = job{start: start, end: end, runEnd: spans[0].runEnd, spans: spans, at: j.at[:0], bytes: j.bytes[:0], data: j.data[:0]}
+	*j = job{start: start, end: end, runEnd: spans[0].runEnd, spans: spans}
 }
+
+// held returns how many bytes the matches take.
+func (j *job) held() int { return 8*len(j.at) + len(j.data) }
 
 // add notes the matches found in memory that lies at an address.
 func (j *job) add(found []uint32, memory []byte, address uint64, size int) {
