@@ -59,7 +59,7 @@ func next(t testing.TB, c *Candidates, m Memory, how Compare) NextStats {
 func TestSaveKeepsWhatFirstFinds(t *testing.T) {
 	data := mixture(jobSize + blockSize)
 	memory := &fake{parts: []part{at(1<<20, data), at(64<<20, make([]byte, 2*jobSize)), at(1<<40, data[:page])}}
-	near := []Range{{1<<20 + 5, 1<<20 + 3*maxRun}, {3<<20 - 3*uint64(page), 3<<20 + uint64(page)}, {1 << 40, 1 << 41}}
+	near := []Range{{1<<20 + 5, 1<<20 + maxRun + 2*uint64(page)}, {3<<20 - 3*uint64(page), 3<<20 + uint64(page)}, {1 << 40, 1 << 41}}
 	for name, what := range map[string]Matcher{
 		"an unknown i32":   must(Unknown(I32)),
 		"an unknown f64":   must(Unknown(F64)),
