@@ -111,7 +111,7 @@ func TestFirstChoosesMappings(t *testing.T) {
 }
 
 func TestStatsCountEachByteOnce(t *testing.T) {
-	memory := &fake{parts: []part{at(1<<20, make([]byte, 2*blockSize+page), append(pages(blockSize-page, blockSize+page), 3)...)}}
+	memory := &fake{parts: []part{at(1<<20, make([]byte, 2*blockSize+page), append(pages(blockSize-page, blockSize+page), 0)...)}}
 	s := First(context.Background(), memory, must(Text("needle")), Options{})
 	all(t, s)
 	want := Stats{Total: uint64(2*blockSize + page), Read: uint64(2*blockSize - 2*page), Skipped: uint64(3 * page)}
