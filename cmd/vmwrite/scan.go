@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -306,6 +307,8 @@ func (c *scan) options() (o search.Options, err error) {
 		o.Align = 1
 	}
 	o.Progress = c.progress
+	o.Threads = runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(o.Threads + 1) // see search.Options
 	return o, nil
 }
 

@@ -79,7 +79,7 @@ func ExampleCandidates_Next() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	stats, err := c.Next(ctx, task, search.Compare{Op: search.OpDecreased, By: five}, nil)
+	stats, err := c.Next(ctx, task, search.Compare{Op: search.OpDecreased, By: five}, "/tmp/candidates", nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -26,7 +26,9 @@ type Options struct {
 	Align int
 	// Limit is how many matches are enough; 0 for no limit.
 	Limit int
-	// Threads is how many read and compare; 0 is GOMAXPROCS.
+	// Threads is how many read and compare; 0 is GOMAXPROCS. Go's scheduler takes the
+	// processor of a thread that is in a long system call, unless one is to spare: a
+	// search by all of them is a fifth faster while GOMAXPROCS is one more.
 	Threads int
 	// Progress is told from time to time how many of the bytes are done, by one
 	// goroutine at a time. It must be quick and not call the Search.
