@@ -326,5 +326,8 @@ func isKernelWorker(pid, tid int) bool {
 // process whose first thread ended before the others lists it until the end.
 func isDead(pid, tid int) bool {
 	stat, err := procstatus.ReadStat(pid, tid)
-	return err != nil || stat.State == 'Z' || stat.State == 'X'
+	if err != nil { // of another error nothing follows: there may be no room for the file
+		return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+	}
+	return stat.State == 'Z' || stat.State == 'X'
 }
