@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/pkg/hold"
@@ -119,18 +120,23 @@ func runHold(s streams, o *holdOptions, args []string) error {
 	defer interrupted.stop()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go func() {
+	until := func(end <-chan time.Time) {
 		select {
 		case <-interrupted.first:
-		case <-o.end():
+		case <-end:
 		case <-ctx.Done():
 		}
 		cancel()
-	}()
+	}
 	s.notef("holding %s of process %d, %g times a second; Ctrl-C ends that", counted(len(entries), "value"), task.PID(), o.rate)
 	var did hold.Summary
 	err = c.make(interrupted, endsSoon, func() (err error) {
-		did, err = holder.Run(ctx, o.rate)
+		// The time of --for begins with the first look, which may take longer than that.
+		if err = holder.Tick(); err == nil {
+			go until(o.end())
+			_, err = holder.Run(ctx, o.rate)
+		}
+		did = holder.Summary()
 		return err
 	})
 	if errors.Is(err, errGivenUp) { // did may still change

@@ -29,7 +29,7 @@ func TestPointersAreAsWideAsThoseOfTheModule(t *testing.T) {
 	for _, arguments := range []string{
 		"write %s -t ptr 0x11223344",
 		"write --batch " + batch,
-		"hold %s=0x11223344 -t ptr --for 1ms",
+		"hold %s=0x11223344 -t ptr --for 1ns",
 	} {
 		t.Run(arguments, func(t *testing.T) {
 			run(strings.Fields(fmt.Sprintf("write -p %d %s aaaaaaaaaaaaaaaa", target.PID, place)), streams{out: &bytes.Buffer{}, err: &bytes.Buffer{}})
