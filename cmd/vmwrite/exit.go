@@ -33,6 +33,16 @@ type fileError struct{ err error }
 func (e *fileError) Error() string { return procmaps.Printable(e.err.Error()) }
 func (e *fileError) Unwrap() error { return e.err }
 
+// codedError is an error of the command's own with the code of a call, whose text would
+// speak of a pid or an address that nobody has named.
+type codedError struct {
+	message string
+	mach    *machcompat.Error
+}
+
+func (e *codedError) Error() string { return e.message }
+func (e *codedError) Unwrap() error { return e.mach }
+
 // exitStatus decides every exit status.
 func exitStatus(err error) int {
 	if err == nil {

@@ -80,18 +80,9 @@ func (c *caller) modules() *address.Resolver {
 	return c.resolver
 }
 
-// unresolvedError is that an expression stands for no place of the process. Its code
-// is that of an address where nothing is.
-type unresolvedError struct {
-	message string
-	mach    *machcompat.Error
-}
-
-func (e *unresolvedError) Error() string { return e.message }
-func (e *unresolvedError) Unwrap() error { return e.mach }
-
-// unresolved gives an error of pkg/address its code. What the process refused has
-// one already; a name that several have is a mistake of the command line.
+// unresolved gives an error of pkg/address its code: that of an address where nothing
+// is. What the process refused has one already; a name that several have is a mistake of
+// the command line.
 func (c *caller) unresolved(p place, err error) error {
 	if err == nil {
 		return nil
@@ -105,7 +96,7 @@ func (c *caller) unresolved(p place, err error) error {
 	if (module != nil && len(module.Matches) > 0) || (symbol != nil && symbol.Total > 0) {
 		return usagef("%s", message)
 	}
-	return &unresolvedError{message, &machcompat.Error{
+	return &codedError{message, &machcompat.Error{
 		Op: "resolve", PID: c.task.PID(), Code: machcompat.KERN_INVALID_ADDRESS, Err: err,
 		Hint: fmt.Sprintf("vmwrite modules -p %d lists the modules of the process", c.task.PID()),
 	}}

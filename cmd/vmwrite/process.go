@@ -128,16 +128,6 @@ func matching(list []process, match func(process) bool) (found []process) {
 	return found
 }
 
-// noProcessError is that no process has a name. It is task_for_pid's error, whose
-// text would speak of a pid.
-type noProcessError struct {
-	message string
-	mach    *machcompat.Error
-}
-
-func (e *noProcessError) Error() string { return e.message }
-func (e *noProcessError) Unwrap() error { return e.mach }
-
 // listed is what noProcess says of a process that vmwrite ps was to list.
 const listed = "has a name that contains"
 
@@ -154,7 +144,7 @@ func noProcess(as, name string, list []process, orPrefix bool) error {
 		own.Err = errors.New("no process but vmwrite itself is seen here")
 		return own
 	}
-	e := &noProcessError{
+	e := &codedError{
 		message: fmt.Sprintf("no process %s %q", as, name) + didYouMean(name[strings.LastIndexByte(name, '/')+1:], names, ""),
 		mach:    &machcompat.Error{Op: "task_for_pid", Code: machcompat.KERN_FAILURE, Err: unix.ESRCH, Hint: "vmwrite ps lists the processes"},
 	}

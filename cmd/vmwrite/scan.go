@@ -460,7 +460,7 @@ func (c *scan) printFound(total *uint64) error {
 }
 
 func (c *scan) notFound(message string) error {
-	return &unresolvedError{message, &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_NOT_FOUND, Err: errors.New(message)}}
+	return &codedError{message, &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_NOT_FOUND, Err: errors.New(message)}}
 }
 
 // failed gives an error of package search its status.
@@ -470,7 +470,7 @@ func (c *scan) failed(err error) error {
 	_, isPath := errors.AsType[*fs.PathError](err)
 	switch {
 	case errors.Is(err, errInterrupted), errors.Is(err, errGivenUp):
-		return &unresolvedError{"interrupted; nothing was kept", &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_ABORTED, Err: errInterrupted}}
+		return &codedError{"interrupted; nothing was kept", &machcompat.Error{Op: "scan", PID: c.task.PID(), Code: machcompat.KERN_ABORTED, Err: errInterrupted}}
 	case isCode:
 		return err
 	case isFile, isPath:
