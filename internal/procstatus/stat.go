@@ -23,6 +23,7 @@ const (
 type Stat struct {
 	State byte   // R, S, D, T, t, Z, X, I
 	Flags uint64 // PF_RANDOMIZE and so on
+	Start uint64 // of the process: when it began, in ticks after the boot
 	// StartCode is where the program's code begins: 0 for a thread without an address
 	// space, and 1 when the caller has no right to know.
 	StartCode uint64
@@ -34,6 +35,12 @@ type Stat struct {
 
 // Place is the bytes of a text from Start to before End.
 type Place struct{ Start, End int }
+
+// Layout returns what the text that s was parsed from says of the program's layout, which
+// is another one for each program that a process runs.
+func (s Stat) Layout(text []byte) string {
+	return string(text[s.Code.Start:s.Code.End]) + string(text[s.Heap.Start:s.Heap.End])
+}
 
 // StatSize is more than the bytes that /proc/PID/task/TID/stat has.
 const StatSize = 1024
@@ -82,8 +89,12 @@ func ParseStat(text []byte) (s Stat, err error) {
 	if err != nil {
 		return Stat{}, err
 	}
+	start, err := number(text[starts[22]:])
+	if err != nil {
+		return Stat{}, err
+	}
 	return Stat{
-		State: text[name+2], Flags: flags, StartCode: code,
+		State: text[name+2], Flags: flags, Start: start, StartCode: code,
 		Code: Place{starts[26] - 1, starts[29]}, Heap: Place{starts[47] - 1, starts[48]},
 	}, nil
 }

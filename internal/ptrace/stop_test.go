@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -103,6 +104,13 @@ func TestThreadsOfTheKernelsMakingAreLeftAlone(t *testing.T) {
 	if len(tasks) < 2 {
 		testtarget.Lack(t, "io_uring", errors.New("the kernel made no thread"))
 	}
+	// Before Linux 6.4 its name alone tells it from the others, and it takes that when it first runs.
+	testtarget.WaitFor(t, "the kernel's thread to take its name", func() bool {
+		return !slices.ContainsFunc(tasks, func(task testtarget.Task) bool {
+			name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/comm", process.PID, task.TID))
+			return task.TID != process.PID && !strings.HasPrefix(string(name), "iou-")
+		})
+	})
 	session, err := stop(process.PID, testtarget.Patience)
 	if err != nil {
 		t.Fatal(err)

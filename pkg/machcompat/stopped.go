@@ -99,17 +99,12 @@ func (t *Task) StoppedByCaller(ctx context.Context, f func(s *Stopped) error) er
 }
 
 // Threads returns the threads of the task and where each stands.
-func (s *Stopped) Threads() ([]Thread, error) {
-	scope := scope{stop: s.stop}
-	if err := scope.begin(true); err != nil {
-		return nil, s.process.newError(opSuspend, 0, 0, fault{}, err)
-	}
-	defer scope.done(true)
-	threads, err := s.stop.session.Threads()
-	if err != nil {
-		return nil, s.process.newError(opSuspend, 0, 0, fault{}, err)
-	}
-	return threads, nil
+func (s *Stopped) Threads() (threads []Thread, err error) {
+	err = s.inSession(func() (err error) {
+		threads, err = s.stop.session.Threads()
+		return err
+	})
+	return threads, err
 }
 
 // PID is [Task.PID].
