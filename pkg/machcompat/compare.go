@@ -3,10 +3,13 @@
 package machcompat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
 
@@ -122,23 +125,62 @@ func (s *Stopped) CompareAndWrite(changes []Change) (err error) {
 		e.Segment = first.Change
 		return e
 	}
+	restore, failed, err := p.unprotect(scope, changes)
+	if err != nil {
+		return ofChange(err, []int{failed})
+	}
+	defer func() {
+		restoreErr := restore()
+		if e, ok := errors.AsType[*Error](restoreErr); ok && err == nil {
+			e.Segment, e.Written, e.Partial = failed, e.Size, true
+		}
+		err = both(err, restoreErr)
+	}()
+	return p.write(scope, new, true)
+}
+
+// unprotect makes the pages of the changes that want it writable, in a stop, until restore
+// is called. What can't be is left to the write to say. An error is of the change that is
+// returned, and so is one of restore.
+func (p *process) unprotect(s scope, changes []Change) (restore func() error, of int, err error) {
+	var ranges []procmaps.Span
+	first := map[uint64]int{} // by the start of a range, the first change in it
 	for i, c := range changes {
-		if !c.Unprotect || len(c.New) == 0 {
+		if !c.Unprotect || len(c.New) == 0 || rangeWraps(c.Address, uint64(len(c.New))) {
 			continue
 		}
-		restore, unprotectErr := p.unprotect(scope, c.Address, uint64(len(c.New)))
-		if unprotectErr != nil {
-			return ofChange(unprotectErr, []int{i})
+		start, end := pageRange(c.Address, uint64(len(c.New)))
+		if _, known := first[start]; !known {
+			first[start] = i
 		}
-		defer func() {
-			restoreErr := restore()
-			if e, ok := errors.AsType[*Error](restoreErr); ok && err == nil {
-				e.Segment, e.Written, e.Partial = i, e.Size, true
-			}
-			err = both(err, restoreErr)
-		}()
+		ranges = append(ranges, procmaps.Span{Start: start, End: end})
 	}
-	return p.write(scope, new, true)
+	ranges = slices.DeleteFunc(joined(ranges), func(r procmaps.Span) bool { return p.isWritable(r.Start, r.End) })
+	if len(ranges) == 0 {
+		return func() error { return nil }, 0, nil
+	}
+	failedAt := func(err error, r procmaps.Span) error {
+		c := changes[first[r.Start]]
+		return p.callError(opProtect, c.Address, uint64(len(c.New)), err)
+	}
+	if done, err := p.makeWritable(s, ranges); err != nil {
+		r := ranges[min(done, len(ranges)-1)]
+		return nil, first[r.Start], failedAt(err, r)
+	}
+	return func() error { return failedAt(p.restorePages(s, ranges), ranges[0]) }, first[ranges[0].Start], nil
+}
+
+// joined returns what the spans cover, without overlaps, in address order.
+func joined(spans []procmaps.Span) (all []procmaps.Span) {
+	slices.SortFunc(spans, func(a, b procmaps.Span) int { return cmp.Compare(a.Start, b.Start) })
+	for _, s := range spans {
+		if last := len(all) - 1; last >= 0 && s.Start <= all[last].End {
+			all[last].End = max(all[last].End, s.End)
+		} else {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // ofChange makes the segment that an error names the change that it is of.

@@ -79,26 +79,28 @@ func (p *process) readBatch(s scope, segments []pwrite.Segment) error {
 // readFile reads through /proc/PID/mem. The file reads what the task itself can't:
 // stop at the first such byte.
 func (p *process) readFile(b backend, segments []pwrite.Segment) (r result) {
-	for i := range segments {
-		clipped := [1]pwrite.Segment{segments[i]}
-		found, err := p.checkRange(clipped[0].Address, uint64(len(clipped[0].Data)), procmaps.Read, nil)
-		if err != nil {
-			return result{err: err, place: pwrite.Position{Segment: i}}
-		}
-		if found.code != KERN_SUCCESS {
-			clipped[0].Data = clipped[0].Data[:found.address-clipped[0].Address]
-		}
-		r.place, r.err = b.file.Read(clipped[:])
-		p.verify(clipped[:], &r, procmaps.Read)
-		if r.done() && found.code != KERN_SUCCESS {
-			r.place, r.found = pwrite.Position{Offset: len(clipped[0].Data)}, found
-		}
-		if !r.done() {
-			r.place.Segment, r.found.segment = i, i
-			return r
-		}
+	found, err := p.checkSegments(segments, procmaps.Read)
+	if err != nil {
+		return result{err: err}
 	}
-	return result{place: pwrite.Position{Segment: len(segments)}}
+	whole := segments
+	if found.code != KERN_SUCCESS {
+		whole = segments[:found.segment]
+	}
+	r.place, r.err = b.file.Read(whole)
+	p.verify(whole, &r, procmaps.Read)
+	if !r.done() || found.code == KERN_SUCCESS {
+		return r
+	}
+	front := [1]pwrite.Segment{segments[found.segment]}
+	front[0].Data = front[0].Data[:found.address-front[0].Address]
+	r.place, r.err = b.file.Read(front[:])
+	p.verify(front[:], &r, procmaps.Read)
+	if r.done() {
+		r.place, r.found = pwrite.Position{Offset: len(front[0].Data)}, found
+	}
+	r.place.Segment, r.found.segment = found.segment, found.segment
+	return r
 }
 
 // CheckRead says what [Task.ReadOverwrite] of size bytes at address would say of

@@ -45,27 +45,12 @@ func (t *Task) WithWritable(address, size uint64, f func() error) (err error) {
 		}
 		defer s.leave()
 	}
-	if err := t.makeWritable(s, start, end); err != nil {
+	pages := []procmaps.Span{{Start: start, End: end}}
+	if _, err := t.makeWritable(s, pages); err != nil {
 		return t.callError(opProtect, address, size, err)
 	}
-	defer func() { err = both(err, t.callError(opProtect, address, size, t.restorePages(s, start, end))) }()
+	defer func() { err = both(err, t.callError(opProtect, address, size, t.restorePages(s, pages))) }()
 	return f()
-}
-
-// unprotect makes a range writable, in a stop, until restore is called. What can't be
-// is left to the write to say.
-func (p *process) unprotect(s scope, address, size uint64) (restore func() error, err error) {
-	if rangeWraps(address, size) {
-		return func() error { return nil }, nil
-	}
-	start, end := pageRange(address, size)
-	if p.isWritable(start, end) {
-		return func() error { return nil }, nil
-	}
-	if err := p.makeWritable(s, start, end); err != nil {
-		return nil, p.callError(opProtect, address, size, err)
-	}
-	return func() error { return p.callError(opProtect, address, size, p.restorePages(s, start, end)) }, nil
 }
 
 // isWritable reports whether a range is writable without our doing.
@@ -126,49 +111,68 @@ func (p *process) use(start, end uint64, more int) (unused []procmaps.Span) {
 	return unused
 }
 
-// makeWritable makes the pages from start to end writable until restorePages is
-// called as often.
-func (p *process) makeWritable(s scope, start, end uint64) error {
-	return p.calling(s, func(c systemCalls) error {
-		spans, err := p.spansOf(start, end)
-		if err != nil {
-			return err
-		}
-		if code, at, err := p.mayProtect(spans, false, VM_PROT_WRITE|VM_PROT_COPY); code != KERN_SUCCESS {
-			return p.newError(opProtect, start, end-start, fault{code: code, address: at}, err)
-		}
-		// Noted first: what is writable by our doing is in the list.
-		p.use(start, end, 1)
-		p.stops.Lock()
-		for _, span := range spans {
-			if span.Perms&procmaps.Write == 0 {
-				p.stops.writable = append(p.stops.writable, writableSpan{span, 1})
+// makeWritable makes the pages of some ranges writable until restorePages is called as
+// often: all of them, or none, and then it returns the one that could not be.
+func (p *process) makeWritable(s scope, ranges []procmaps.Span) (done int, err error) {
+	err = p.calling(s, func(c systemCalls) error {
+		for ; done < len(ranges); done++ {
+			if err := p.makeRangeWritable(c, ranges[done].Start, ranges[done].End); err != nil {
+				return err
 			}
 		}
-		p.stops.Unlock()
-		err = protectSpans(c, spans, func(perms procmaps.Perms) procmaps.Perms { return perms | procmaps.Write })
-		if err != nil {
-			p.use(start, end, -1)
-			p.forget(start, end)
-		}
-		return err
+		return nil
 	})
+	if err != nil {
+		err = both(err, p.restorePages(s, ranges[:done]))
+	}
+	return done, err
 }
 
-// restorePages gives the pages from start to end their protection back, but those
-// that others want writable and those that the process has changed meanwhile. What
-// can't be restored is left to the next that has wanted it writable.
-func (p *process) restorePages(s scope, start, end uint64) error {
-	if len(p.use(start, end, -1)) == 0 {
+func (p *process) makeRangeWritable(c systemCalls, start, end uint64) error {
+	spans, err := p.spansOf(start, end)
+	if err != nil {
+		return err
+	}
+	if code, at, err := p.mayProtect(spans, false, VM_PROT_WRITE|VM_PROT_COPY); code != KERN_SUCCESS {
+		return p.newError(opProtect, start, end-start, fault{code: code, address: at}, err)
+	}
+	// Noted first: what is writable by our doing is in the list.
+	p.use(start, end, 1)
+	p.stops.Lock()
+	for _, span := range spans {
+		if span.Perms&procmaps.Write == 0 {
+			p.stops.writable = append(p.stops.writable, writableSpan{span, 1})
+		}
+	}
+	p.stops.Unlock()
+	err = protectSpans(c, spans, func(perms procmaps.Perms) procmaps.Perms { return perms | procmaps.Write })
+	if err != nil {
+		p.use(start, end, -1)
+		p.forget(start, end)
+	}
+	return err
+}
+
+// restorePages gives the pages of some ranges their protection back, but those that
+// others want writable and those that the process has changed meanwhile. What can't be
+// restored is left to the next that has wanted it writable.
+func (p *process) restorePages(s scope, ranges []procmaps.Span) error {
+	unused := false
+	for _, r := range ranges {
+		unused = len(p.use(r.Start, r.End, -1)) > 0 || unused
+	}
+	if !unused {
 		return nil
 	}
 	restore := func(c systemCalls) error {
 		c.Insist()
-		for _, span := range p.use(start, end, 0) { // which others may want again by now
-			if err := p.restore(c, span); err != nil {
-				return err
+		for _, r := range ranges {
+			for _, span := range p.use(r.Start, r.End, 0) { // which others may want again by now
+				if err := p.restore(c, span); err != nil {
+					return err
+				}
+				p.forget(span.Start, span.End)
 			}
-			p.forget(span.Start, span.End)
 		}
 		return nil
 	}
