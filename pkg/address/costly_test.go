@@ -33,7 +33,7 @@ func TestExportsWithNamesWithoutEndAreRefused(t *testing.T) {
 	for at := 0x100 + 28; at < 0x100+40; at += 4 {
 		binary.LittleEndian.PutUint32(memory[at:], 0x1000)
 	}
-	i := &image{kind: PE, order: binary.LittleEndian, size: 32 << 20, exports: segment{at: 0x100, size: 40}}
+	i := &Image{Kind: PE, order: binary.LittleEndian, Size: 32 << 20, exports: Part{At: 0x100, Size: 40}}
 	visited := 0
 	err := i.exportSymbols(bytes.NewReader(memory), func([]byte, uint64, uint64) { visited++ })
 	if err == nil || !strings.Contains(err.Error(), "the names of the exports") {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // elfHeader is the header of an ELF file of either class. Package debug/elf has the
@@ -55,7 +57,7 @@ func (h *elfHeader) programs(r io.ReaderAt) ([]elf.Prog64, error) {
 	narrow, err := readHeaders[elf.Prog32](r, h.order, h.Phoff, h.Phentsize, h.Phnum)
 	programs := make([]elf.Prog64, len(narrow))
 	for i, n := range narrow {
-		programs[i] = elf.Prog64{Type: n.Type, Off: uint64(n.Off), Vaddr: uint64(n.Vaddr), Filesz: uint64(n.Filesz), Memsz: uint64(n.Memsz)}
+		programs[i] = elf.Prog64{Type: n.Type, Flags: n.Flags, Off: uint64(n.Off), Vaddr: uint64(n.Vaddr), Filesz: uint64(n.Filesz), Memsz: uint64(n.Memsz)}
 	}
 	return programs, err
 }
@@ -84,7 +86,7 @@ func readHeaders[T any](r io.ReaderAt, order binary.ByteOrder, at uint64, size, 
 // each module of which may have as many. Programs have two or three.
 const maxNotes = 16
 
-func readELF(r io.ReaderAt) (*image, error) {
+func readELF(r io.ReaderAt) (*Image, error) {
 	h, err := readELFHeader(r)
 	if err != nil {
 		return nil, err
@@ -93,9 +95,9 @@ func readELF(r io.ReaderAt) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &image{kind: ELF, pointerSize: 4, order: h.order}
+	i := &Image{Kind: ELF, Machine: elf.Machine(h.Machine), PointerSize: 4, order: h.order}
 	if h.wide() {
-		i.pointerSize = 8
+		i.PointerSize = 8
 	}
 	first, err := frontSegment(programs)
 	if err != nil {
@@ -103,28 +105,40 @@ func readELF(r io.ReaderAt) (*image, error) {
 	}
 	i.origin = first.Vaddr - first.Off
 	for _, p := range programs {
-		s := segment{at: p.Vaddr - i.origin, offset: p.Off, size: p.Filesz}
+		s := Part{At: p.Vaddr - i.origin, Size: p.Memsz, Offset: p.Off, FileSize: p.Filesz, Perms: elfPerms(elf.ProgFlag(p.Flags))}
 		switch elf.ProgType(p.Type) {
 		case elf.PT_LOAD:
-			end := s.at + p.Memsz
-			if p.Vaddr < i.origin || end < s.at {
+			end := s.At + s.Size
+			if p.Vaddr < i.origin || end < s.At {
 				return nil, fmt.Errorf("a segment of %#x bytes at %#x", p.Memsz, p.Vaddr)
 			}
-			i.segments = append(i.segments, s)
-			i.size = max(i.size, end)
+			s.FileSize = min(s.FileSize, s.Size)
+			i.Parts = append(i.Parts, s)
+			i.Size = max(i.Size, end)
 		case elf.PT_NOTE:
 			if len(i.notes) < maxNotes {
 				i.notes = append(i.notes, s)
 			}
 		case elf.PT_DYNAMIC:
 			i.dynamic = s
+		case elf.PT_GNU_EH_FRAME:
+			i.Unwind = s
 		}
 	}
 	page := uint64(os.Getpagesize())
-	if rounded := (i.size + page - 1) &^ (page - 1); rounded > i.size {
-		i.size = rounded
+	if rounded := (i.Size + page - 1) &^ (page - 1); rounded > i.Size {
+		i.Size = rounded
 	}
 	return i, nil
+}
+
+func elfPerms(flags elf.ProgFlag) (perms procmaps.Perms) {
+	for flag, perm := range map[elf.ProgFlag]procmaps.Perms{elf.PF_R: procmaps.Read, elf.PF_W: procmaps.Write, elf.PF_X: procmaps.Execute} {
+		if flags&flag != 0 {
+			perms |= perm
+		}
+	}
+	return perms
 }
 
 // frontSegment returns the segment with the front of the file: the headers lie in it.

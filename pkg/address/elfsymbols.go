@@ -172,43 +172,30 @@ func sectionBuildID(r io.ReaderAt) string {
 
 // dynamicSymbols visits the symbols that the dynamic linker finds in memory. The reader
 // has the memory from the base of the image on.
-func (i *image) dynamicSymbols(r io.ReaderAt, base uint64, visit visitor) error {
-	const maxEntries = 1024
-	word := uint64(i.pointerSize)
-	data, err := readBytes(r, i.dynamic.at, min(i.dynamic.size, maxEntries*2*word))
+func (i *Image) dynamicSymbols(r io.ReaderAt, base uint64, visit visitor) error {
+	table, err := i.dynamicTable(r)
 	if err != nil {
 		return err
 	}
-	number := func(p []byte) uint64 {
-		if word == 8 {
-			return i.order.Uint64(p)
+	for _, tag := range []elf.DynTag{elf.DT_SYMTAB, elf.DT_STRTAB, elf.DT_HASH, elf.DT_GNU_HASH, elf.DT_VERSYM} {
+		value, ok := table[tag]
+		if !ok {
+			continue
 		}
-		return uint64(i.order.Uint32(p))
-	}
-	table := map[elf.DynTag]uint64{}
-	for ; uint64(len(data)) >= 2*word; data = data[2*word:] {
-		tag, value := elf.DynTag(int32(number(data))), number(data[word:])
-		if tag == elf.DT_NULL {
-			break
+		// glibc has made an address of what musl leaves as it is in the file.
+		if value >= base {
+			table[tag] = value - base
+		} else {
+			table[tag] = value - i.origin
 		}
-		switch tag {
-		case elf.DT_SYMTAB, elf.DT_STRTAB, elf.DT_HASH, elf.DT_GNU_HASH, elf.DT_VERSYM:
-			// glibc has made an address of what musl leaves as it is in the file.
-			if value >= base {
-				value -= base
-			} else {
-				value -= i.origin
-			}
-		}
-		table[tag] = value
 	}
 	count, err := i.dynamicCount(r, table)
 	if err != nil {
 		return err
 	}
-	t := &symbolTable{order: i.order, wide: word == 8}
+	t := &symbolTable{order: i.order, wide: i.PointerSize == 8}
 	size := count * entrySize(t.wide)
-	if names := table[elf.DT_STRSZ]; size > maxTable || names > min(maxTable, i.size) {
+	if names := table[elf.DT_STRSZ]; size > maxTable || names > min(maxTable, i.Size) {
 		return fmt.Errorf("%d symbols with names of %#x bytes", count, names)
 	}
 	if t.names, err = readBytes(r, table[elf.DT_STRTAB], table[elf.DT_STRSZ]); err != nil {
@@ -224,7 +211,7 @@ func (i *image) dynamicSymbols(r io.ReaderAt, base uint64, visit visitor) error 
 }
 
 // dynamicCount returns the number of dynamic symbols, which only a hash table tells.
-func (i *image) dynamicCount(r io.ReaderAt, table map[elf.DynTag]uint64) (uint64, error) {
+func (i *Image) dynamicCount(r io.ReaderAt, table map[elf.DynTag]uint64) (uint64, error) {
 	const maxBuckets = 1 << 20
 	if at, ok := table[elf.DT_HASH]; ok {
 		chains, err := readOne[uint32](r, i.order, at+4)
@@ -241,7 +228,7 @@ func (i *image) dynamicCount(r io.ReaderAt, table map[elf.DynTag]uint64) (uint64
 	if h.Buckets > maxBuckets {
 		return 0, fmt.Errorf("%d buckets", h.Buckets)
 	}
-	at += 16 + uint64(h.Blooms)*uint64(i.pointerSize)
+	at += 16 + uint64(h.Blooms)*uint64(i.PointerSize)
 	buckets, err := readTable[uint32](r, i.order, at, uint64(h.Buckets))
 	if err != nil {
 		return 0, err

@@ -28,6 +28,30 @@ func (e *Expr) Constant() (value uint64, ok bool) {
 	return v.bits, true
 }
 
+// InModule returns the module and the offset of an expression that is a module plus a
+// number, and whether it is one. The module is as [Quote] has a name, or @exe or @vdso.
+func (e *Expr) InModule() (module string, offset uint64, ok bool) {
+	parts := []part{{node: e.root}}
+	if e.root.kind == sumNode {
+		parts = e.root.parts
+	}
+	for _, p := range parts {
+		switch {
+		case p.constant():
+			v, _ := (&evaluation{expr: e}).value(p.node)
+			if p.minus {
+				v.bits = -v.bits
+			}
+			offset += v.bits
+		case p.kind == placeNode && !p.minus && module == "" && p.place.symbol == "" && p.place.special != heap && p.place.special != stack:
+			module = p.place.String()
+		default:
+			return "", 0, false
+		}
+	}
+	return module, offset, module != ""
+}
+
 type nodeKind uint8
 
 const (

@@ -3,6 +3,7 @@
 package address
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,29 +18,89 @@ import (
 // with them what a hostile header can cost.
 const maxParts = 1024
 
-var errNoImage = errors.New("neither an ELF nor a PE file")
+// ErrNoImage is that the headers of a program or library were looked for in something
+// else.
+var ErrNoImage = errors.New("neither an ELF nor a PE file")
 
-// image is what the headers of an ELF or PE file say. They are the same in the file and
-// in memory. Every at below is a distance from the first byte of the file in memory.
-type image struct {
-	kind        Kind
-	pointerSize int
-	order       binary.ByteOrder
-	size        uint64 // in memory
-	origin      uint64 // ELF: the address that the first byte has in the file's own terms
-	segments    []segment
-	notes       []segment // ELF: what may hold the build id
-	dynamic     segment   // ELF: the table for the dynamic linker
-	exports     segment   // PE: the export directory
-	debug       segment   // PE: the debug directory
+// Image is what the headers of an ELF or PE file say. They are the same in the file and
+// in memory.
+type Image struct {
+	Kind        Kind        // ELF or PE
+	Machine     elf.Machine // of PE too: EM_X86_64, EM_386, EM_AARCH64, or EM_NONE for another
+	PointerSize int         // 4 or 8
+	Size        uint64      // in memory
+	BuildID     string      // as [Module] has it; "" if there is none
+	Parts       []Part      // what a loader puts into memory: PT_LOAD of ELF; the headers and sections of PE
+	Unwind      Part        // ELF: PT_GNU_EH_FRAME; zero if there is none
+
+	order     binary.ByteOrder
+	origin    uint64 // ELF: the address that the first byte has in the file's own terms
+	prefers   uint64 // PE: the address where it asks to be loaded
+	prefersAt uint64 // PE: and where in the headers it does
+	notes     []Part // ELF: what may hold the build id
+	dynamic   Part   // ELF: the table for the dynamic linker
+	exports   Part   // PE: the export directory
+	debug     Part   // PE: the debug directory
+	relocs    Part   // PE: the base relocations
+	imports   Part   // PE: the import directory
+	table     Part   // PE: the import address table
 }
 
-// segment is a part of the image. The bytes from offset on in the file are at in memory.
-type segment struct{ at, offset, size uint64 }
+// Part is a run of bytes of an image: those in the file from Offset on are At in memory.
+type Part struct {
+	Name     string // of a PE section; "" for the headers of PE, and in ELF
+	At       uint64 // distance from the first byte of the image in memory
+	Size     uint64 // in memory, of PE in whole pages; what the file does not have is zero
+	Offset   uint64 // of the first byte in the file
+	FileSize uint64 // of what is loaded from the file; at most Size
+	Perms    procmaps.Perms
+}
+
+// Contains reports whether a distance from the first byte of the image lies in the part.
+func (p Part) Contains(at uint64) bool { return at-p.At < p.Size }
+
+// ReadImage reads the headers and the build id of a file, which begins at 0. The error
+// wraps [ErrNoImage] where the file is neither ELF nor PE.
+func ReadImage(r io.ReaderAt) (*Image, error) {
+	i, err := readImage(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading the headers: %w", err)
+	}
+	i.BuildID = i.buildID(fileImage{i, r})
+	return i, nil
+}
+
+// AtOffset returns where in memory the byte at an offset of the file is, as a distance from
+// the first byte of the image. It is nowhere if no part has it, as the padding between two
+// segments of ELF, and not ok either if it is in two places.
+func (i *Image) AtOffset(offset uint64) (at uint64, ok bool) {
+	for _, p := range i.Parts {
+		in := offset - p.Offset
+		if in >= p.FileSize {
+			continue
+		}
+		if ok && at != p.At+in {
+			return 0, false
+		}
+		at, ok = p.At+in, true
+	}
+	return at, ok
+}
+
+// OffsetAt returns the offset in the file of what is at a distance from the first byte of
+// the image in memory, which not all of that has: .bss is of no file.
+func (i *Image) OffsetAt(at uint64) (offset uint64, ok bool) {
+	for _, p := range i.Parts {
+		if in := at - p.At; in < p.FileSize {
+			return p.Offset + in, true
+		}
+	}
+	return 0, false
+}
 
 // readImage reads the headers at the front of r: the file, or the memory from the image's
 // first byte on.
-func readImage(r io.ReaderAt) (*image, error) {
+func readImage(r io.ReaderAt) (*Image, error) {
 	magic, err := readBytes(r, 0, 4)
 	switch {
 	case err != nil:
@@ -49,17 +110,17 @@ func readImage(r io.ReaderAt) (*image, error) {
 	case string(magic[:2]) == "MZ":
 		return readPE(r)
 	}
-	return nil, errNoImage
+	return nil, ErrNoImage
 }
 
 // buildID returns the build id of the image, or "". The reader has the bytes of the image
 // where they are in memory.
-func (i *image) buildID(r io.ReaderAt) string {
-	if i.kind == PE {
+func (i *Image) buildID(r io.ReaderAt) string {
+	if i.Kind == PE {
 		return i.codeViewID(r)
 	}
 	for _, note := range i.notes {
-		if id := gnuBuildID(r, i.order, note.at, note.size); id != "" {
+		if id := gnuBuildID(r, i.order, note.At, note.FileSize); id != "" {
 			return id
 		}
 	}
@@ -68,9 +129,9 @@ func (i *image) buildID(r io.ReaderAt) string {
 
 // loaded reports whether what the mappings show of the file lies where a loader puts it.
 // It does not where a program has mapped the file to read it.
-func (i *image) loaded(first procmaps.Mapping, mappings []procmaps.Mapping) bool {
-	for _, s := range i.segments {
-		address := first.Start + s.at
+func (i *Image) loaded(first procmaps.Mapping, mappings []procmaps.Mapping) bool {
+	for _, s := range i.Parts {
+		address := first.Start + s.At
 		at, found := slices.BinarySearchFunc(mappings, address, func(m procmaps.Mapping, address uint64) int {
 			switch {
 			case m.End <= address:
@@ -80,10 +141,10 @@ func (i *image) loaded(first procmaps.Mapping, mappings []procmaps.Mapping) bool
 			}
 			return 0
 		})
-		if s.size == 0 || !found || !sameFile(first, mappings[at]) {
+		if s.FileSize == 0 || !found || !sameFile(first, mappings[at]) {
 			continue
 		}
-		if m := mappings[at]; m.Offset+(address-m.Start) != s.offset {
+		if m := mappings[at]; m.Offset+(address-m.Start) != s.Offset {
 			return false
 		}
 	}
@@ -92,19 +153,19 @@ func (i *image) loaded(first procmaps.Mapping, mappings []procmaps.Mapping) bool
 
 // fileImage reads from a file as if it were loaded in memory.
 type fileImage struct {
-	*image
+	*Image
 	file io.ReaderAt
 }
 
-// ReadAt reads up to the end of the segment that off lies in.
+// ReadAt reads up to the end of the part that off lies in.
 func (f fileImage) ReadAt(p []byte, off int64) (int, error) {
-	for _, s := range f.segments {
-		in := uint64(off) - s.at
-		if in >= s.size || s.offset+in > math.MaxInt64 {
+	for _, s := range f.Parts {
+		in := uint64(off) - s.At
+		if in >= s.FileSize || s.Offset+in > math.MaxInt64 {
 			continue
 		}
-		part := p[:min(uint64(len(p)), s.size-in)]
-		n, err := f.file.ReadAt(part, int64(s.offset+in))
+		part := p[:min(uint64(len(p)), s.FileSize-in)]
+		n, err := f.file.ReadAt(part, int64(s.Offset+in))
 		if err == nil && n < len(p) {
 			err = io.EOF
 		}

@@ -4,6 +4,7 @@ package address
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"sort"
 	"strings"
@@ -167,15 +168,15 @@ func loadedModule(p Process, m procmaps.Mapping, mappings []procmaps.Mapping) *M
 		return nil
 	}
 	module := newModule(p, m)
-	i, err := module.image()
+	i, err := module.headers()
 	if err != nil || !i.loaded(m, mappings) {
 		return nil
 	}
-	module.Kind, module.PointerSize = i.kind, i.pointerSize
-	module.Size = max(module.Size, min(i.size, -m.Start)) // the last one ends where the addresses do
+	module.Kind, module.PointerSize = i.Kind, i.PointerSize
+	module.Size = max(module.Size, min(i.Size, -m.Start)) // the last one ends where the addresses do
 	module.BuildID = i.buildID(memoryFrom(p, m.Start))
 	if module.BuildID == "" && m.Inode != 0 {
-		if file, err := openMapped(p.PID(), m); err == nil {
+		if file, err := module.Open(); err == nil {
 			module.BuildID = i.buildID(fileImage{i, file})
 			file.Close()
 		}
@@ -183,14 +184,33 @@ func loadedModule(p Process, m procmaps.Mapping, mappings []procmaps.Mapping) *M
 	return module
 }
 
-// image reads the headers of the module, from memory or, where they cannot be read or
+// Image returns what the headers of the module say, which are read from memory or, where
+// they are not there any more, from the file. The error wraps [ErrNoImage] if the module
+// is Data.
+func (m *Module) Image() (*Image, error) {
+	if m.Kind == Data {
+		return nil, fmt.Errorf("%s: %w", procmaps.Printable(m.Path), ErrNoImage)
+	}
+	i, err := m.headers()
+	if err != nil {
+		return nil, fmt.Errorf("reading the headers of %s: %w", procmaps.Printable(m.Path), err)
+	}
+	i.BuildID = m.BuildID
+	return i, nil
+}
+
+// Open opens the file that is mapped, to be read, whatever became of its name. Only the
+// privileged can open one that no name leads to. The vdso has none.
+func (m *Module) Open() (*os.File, error) { return openMapped(m.process.PID(), m.first) }
+
+// headers reads the headers of the module, from memory or, where they cannot be read or
 // were wiped, from the file. Loaders map files privately.
-func (m *Module) image() (*image, error) {
+func (m *Module) headers() (*Image, error) {
 	i, err := readImage(memoryFrom(m.process, m.Base))
 	if err == nil || m.Inode == 0 || m.first.Shared {
 		return i, err
 	}
-	file, fileErr := openMapped(m.process.PID(), m.first)
+	file, fileErr := m.Open()
 	if fileErr != nil {
 		return nil, fmt.Errorf("%w; %w", err, fileErr)
 	}

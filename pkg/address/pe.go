@@ -4,22 +4,45 @@ package address
 
 import (
 	"bytes"
+	"cmp"
+	"debug/elf"
 	"debug/pe"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // The format is Microsoft's "PE Format". Package debug/pe has the layouts; its reader
 // takes files, not what is loaded of them.
 
 const (
-	peExports = 0 // index of a directory
-	peDebug   = 6
+	peExports     = 0 // index of a directory
+	peImports     = 1
+	peRelocations = 5
+	peDebug       = 6
+	peImportTable = 12
 )
 
-func readPE(r io.ReaderAt) (*image, error) {
+// peMachines are those that ELF has a number for too; the others are EM_NONE.
+var peMachines = map[uint16]elf.Machine{
+	pe.IMAGE_FILE_MACHINE_AMD64: elf.EM_X86_64, pe.IMAGE_FILE_MACHINE_I386: elf.EM_386, pe.IMAGE_FILE_MACHINE_ARM64: elf.EM_AARCH64,
+}
+
+func pePerms(characteristics uint32) (perms procmaps.Perms) {
+	for flag, perm := range map[uint32]procmaps.Perms{
+		pe.IMAGE_SCN_MEM_READ: procmaps.Read, pe.IMAGE_SCN_MEM_WRITE: procmaps.Write, pe.IMAGE_SCN_MEM_EXECUTE: procmaps.Execute,
+	} {
+		if characteristics&flag != 0 {
+			perms |= perm
+		}
+	}
+	return perms
+}
+
+func readPE(r io.ReaderAt) (*Image, error) {
 	start, err := readOne[uint32](r, binary.LittleEndian, 0x3c)
 	if err != nil {
 		return nil, err
@@ -30,7 +53,7 @@ func readPE(r io.ReaderAt) (*image, error) {
 		return nil, err
 	}
 	if string(signature) != "PE\x00\x00" {
-		return nil, errNoImage
+		return nil, ErrNoImage
 	}
 	at += 4
 	file, err := readOne[pe.FileHeader](r, binary.LittleEndian, at)
@@ -38,7 +61,7 @@ func readPE(r io.ReaderAt) (*image, error) {
 		return nil, err
 	}
 	at += uint64(binary.Size(file))
-	i := &image{kind: PE, order: binary.LittleEndian}
+	i := &Image{Kind: PE, Machine: peMachines[file.Machine], order: binary.LittleEndian}
 	if err := i.readOptional(r, at); err != nil {
 		return nil, err
 	}
@@ -50,15 +73,20 @@ func readPE(r io.ReaderAt) (*image, error) {
 		return nil, err
 	}
 	for _, s := range sections {
-		const sector = 512 // Windows rounds the offset down to it
-		i.segments = append(i.segments, segment{at: uint64(s.VirtualAddress), offset: uint64(s.PointerToRawData &^ (sector - 1)), size: uint64(s.SizeOfRawData)})
+		// Windows rounds the offset down to a sector, and the size in memory up to a page: what
+		// the file has of the last page is loaded too. Some linkers leave that size 0.
+		const sector, page = 512, 4096
+		size := (uint64(cmp.Or(s.VirtualSize, s.SizeOfRawData)) + page - 1) &^ (page - 1)
+		name, _, _ := bytes.Cut(s.Name[:], []byte{0})
+		i.Parts = append(i.Parts, Part{Name: string(name), At: uint64(s.VirtualAddress), Size: size,
+			Offset: uint64(s.PointerToRawData &^ (sector - 1)), FileSize: min(size, uint64(s.SizeOfRawData)), Perms: pePerms(s.Characteristics)})
 	}
 	return i, nil
 }
 
 // readOptional reads the optional header, which is none for an image, with as many
 // directories as it says it has.
-func (i *image) readOptional(r io.ReaderAt, at uint64) error {
+func (i *Image) readOptional(r io.ReaderAt, at uint64) error {
 	magic, err := readOne[uint16](r, i.order, at)
 	if err != nil {
 		return err
@@ -69,12 +97,12 @@ func (i *image) readOptional(r io.ReaderAt, at uint64) error {
 	case 0x10b:
 		var h pe.OptionalHeader32
 		h, err = readOne[pe.OptionalHeader32](r, i.order, at)
-		i.pointerSize, size, headers, count = 4, h.SizeOfImage, h.SizeOfHeaders, h.NumberOfRvaAndSizes
+		i.PointerSize, i.prefers, size, headers, count = 4, uint64(h.ImageBase), h.SizeOfImage, h.SizeOfHeaders, h.NumberOfRvaAndSizes
 		directories += 96
 	case 0x20b:
 		var h pe.OptionalHeader64
 		h, err = readOne[pe.OptionalHeader64](r, i.order, at)
-		i.pointerSize, size, headers, count = 8, h.SizeOfImage, h.SizeOfHeaders, h.NumberOfRvaAndSizes
+		i.PointerSize, i.prefers, size, headers, count = 8, h.ImageBase, h.SizeOfImage, h.SizeOfHeaders, h.NumberOfRvaAndSizes
 		directories += 112
 	default:
 		err = fmt.Errorf("optional header %#x", magic)
@@ -85,23 +113,30 @@ func (i *image) readOptional(r io.ReaderAt, at uint64) error {
 	if size == 0 {
 		return errors.New("SizeOfImage is 0")
 	}
-	i.size = uint64(size)
-	i.segments = append(i.segments, segment{size: uint64(headers)})
+	i.Size = uint64(size)
+	i.prefersAt = at + 28 - uint64(4*(i.PointerSize/8))
+	i.Parts = append(i.Parts, Part{Size: uint64(headers), FileSize: uint64(headers), Perms: procmaps.Read})
 	table, err := readTable[pe.DataDirectory](r, i.order, directories, uint64(min(count, 16)))
 	for n, d := range table {
-		s := segment{at: uint64(d.VirtualAddress), size: uint64(d.Size)}
+		s := Part{At: uint64(d.VirtualAddress), Size: uint64(d.Size)}
 		switch n {
 		case peExports:
 			i.exports = s
+		case peImports:
+			i.imports = s
+		case peRelocations:
+			i.relocs = s
 		case peDebug:
 			i.debug = s
+		case peImportTable:
+			i.table = s
 		}
 	}
 	return err
 }
 
 // codeViewID returns the GUID and the age by which symbol servers know the image.
-func (i *image) codeViewID(r io.ReaderAt) string {
+func (i *Image) codeViewID(r io.ReaderAt) string {
 	type entry struct {
 		Characteristics, Time    uint32
 		Major, Minor             uint16
@@ -115,7 +150,7 @@ func (i *image) codeViewID(r io.ReaderAt) string {
 		Age       uint32
 	}
 	const codeView, maxEntries = 2, 64
-	entries, err := readTable[entry](r, i.order, i.debug.at, min(i.debug.size/28, maxEntries))
+	entries, err := readTable[entry](r, i.order, i.debug.At, min(i.debug.Size/28, maxEntries))
 	if err != nil {
 		return ""
 	}
@@ -134,8 +169,8 @@ func (i *image) codeViewID(r io.ReaderAt) string {
 // exportSymbols visits the exports that have a name and lie in the image. The reader has
 // the bytes of the image where they are in memory. A forwarder is the name of an export
 // of another image, and no place.
-func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
-	if i.exports.size == 0 {
+func (i *Image) exportSymbols(r io.ReaderAt, visit visitor) error {
+	if i.exports.Size == 0 {
 		return nil
 	}
 	type directory struct {
@@ -146,7 +181,7 @@ func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
 		FunctionTable, NameTable, NameIndexTable uint32
 	}
 	const maxExports, maxNames = 1 << 20, 64 << 20 // the bytes of all names
-	d, err := readOne[directory](r, i.order, i.exports.at)
+	d, err := readOne[directory](r, i.order, i.exports.At)
 	if err != nil {
 		return err
 	}
@@ -172,7 +207,7 @@ func (i *image) exportSymbols(r io.ReaderAt, visit visitor) error {
 			continue
 		}
 		at := uint64(places[index])
-		if at == 0 || at >= i.size || at-i.exports.at < i.exports.size {
+		if at == 0 || at >= i.Size || at-i.exports.At < i.exports.Size {
 			continue
 		}
 		name, err := readString(near, uint64(names[n]))

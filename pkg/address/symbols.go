@@ -36,7 +36,7 @@ func (m *Module) symbols(name string) ([]Symbol, error) {
 	}
 	var found []Symbol
 	var origin uint64 // of the addresses that were found
-	i, err := m.image()
+	i, err := m.headers()
 	switch {
 	case err != nil:
 	case m.Kind == PE:
@@ -75,14 +75,14 @@ func preferred(all []Symbol, better func(Symbol) bool) (some []Symbol) {
 
 // exports looks for a name among the exports of a PE image, in memory and, where they
 // cannot be read there, in the file.
-func (m *Module) exports(i *image, name string) ([]Symbol, error) {
+func (m *Module) exports(i *Image, name string) ([]Symbol, error) {
 	found, err := find(name, func(visit visitor) error {
 		return i.exportSymbols(memoryFrom(m.process, m.Base), visit)
 	})
 	if err == nil {
 		return found, nil
 	}
-	file, fileErr := openMapped(m.process.PID(), m.first)
+	file, fileErr := m.Open()
 	if fileErr != nil {
 		return nil, fmt.Errorf("%w; %w", err, fileErr)
 	}
@@ -92,7 +92,7 @@ func (m *Module) exports(i *image, name string) ([]Symbol, error) {
 
 // elfSymbols looks for a name in the file, in the debug file if the first has no .symtab,
 // and in memory if the first cannot be opened. Addresses are those of the file.
-func (m *Module) elfSymbols(i *image, name string) (found []Symbol, err error) {
+func (m *Module) elfSymbols(i *Image, name string) (found []Symbol, err error) {
 	if m.Path == vdsoPath { // all of the file is in memory, as it is
 		file := io.NewSectionReader(m.process, int64(m.Base), int64(m.Size))
 		return find(name, func(visit visitor) error {

@@ -315,7 +315,7 @@ func TestSymbolsOfALibraryWithoutAName(t *testing.T) {
 			m := only(t, mustModules(t, task), kind.module)
 			l.want(t, m, l.library, "hidden") // by its memory at least
 			found, err := find("player", func(visit visitor) error {
-				i, err := m.image()
+				i, err := m.headers()
 				if err != nil {
 					return err
 				}
