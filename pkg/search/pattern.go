@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vmwrite/vmwrite/internal/value"
 )
 
 // Pattern is a run of bytes some bits of which are fixed, as the signature of code is.
@@ -131,7 +133,7 @@ func (p *patternParser) parseWord() {
 	}
 	start := p.at
 	for p.at < len(p.text) && strings.IndexByte(" \t\r\n|$\\", p.text[p.at]) < 0 {
-		if _, _, ok := nibble(p.text[p.at]); !ok {
+		if _, _, ok := value.Nibble(p.text[p.at]); !ok {
 			p.fail(p.at, "%s is neither a hex digit nor one of ? | $", character(p.text[p.at:]))
 			return
 		}
@@ -147,8 +149,8 @@ func (p *patternParser) parseWord() {
 		return
 	}
 	for i := 0; i < len(word); i += 2 {
-		high, highMask, _ := nibble(word[i])
-		low, lowMask, _ := nibble(word[i+1])
+		high, highMask, _ := value.Nibble(word[i])
+		low, lowMask, _ := value.Nibble(word[i+1])
 		p.add(high<<4|low, highMask<<4|lowMask)
 	}
 }
@@ -164,7 +166,7 @@ func (p *patternParser) parseEscape() {
 		if len(rest) <= i {
 			return 0, false
 		}
-		value, mask, ok := nibble(rest[i])
+		value, mask, ok := value.Nibble(rest[i])
 		return value, ok && mask != 0
 	}
 	high, ok1 := digit(2)
@@ -228,21 +230,6 @@ func (p *patternParser) finish() (*Pattern, error) {
 		return nil, p.err
 	}
 	return &Pattern{form: f}, nil
-}
-
-// nibble returns four bits and which of them are fixed.
-func nibble(c byte) (value, mask byte, ok bool) {
-	switch {
-	case c == '?':
-		return 0, 0, true
-	case '0' <= c && c <= '9':
-		return c - '0', 0xf, true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, 0xf, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, 0xf, true
-	}
-	return 0, 0, false
 }
 
 // character returns the first character of text as a message shows it.
