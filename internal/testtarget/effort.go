@@ -14,12 +14,12 @@ import (
 // tried a run tries:
 //
 //   - quick, the default: each promise once, at the size that proves it;
-//   - ci: every case at its full size, and 10 s for each test that counts on chance;
+//   - ci: every case at its full size, and 3 s for each test that counts on chance;
 //   - long: 2 minutes for each of those.
 const EffortVariable = "VMWRITE_TEST_EFFORT"
 
 // chances are how long each effort gives a test that counts on chance.
-var chances = map[string]time.Duration{"quick": 200 * time.Millisecond, "ci": 10 * time.Second, "long": 2 * time.Minute}
+var chances = map[string]time.Duration{"quick": 200 * time.Millisecond, "ci": 3 * time.Second, "long": 2 * time.Minute}
 
 // effort is that of this run.
 var effort = func() string {

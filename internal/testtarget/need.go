@@ -38,6 +38,7 @@ var capabilities = map[string]struct {
 	"c++":           {installed("c++"), "install a C++ compiler"},
 	"make":          {installed("make"), "install make"},
 	"nm":            {installed("nm"), "install binutils"},
+	"objdump":       {installed("objdump"), "install binutils"},
 	"pkg-config":    {installed("pkg-config"), "install pkg-config"},
 	"python3":       {installed("python3"), "install Python 3"},
 	"setpriv":       {installed("setpriv"), "install util-linux"},
