@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/vmwrite/vmwrite/internal/value"
 )
 
 // numbersLast moves what stands for no flag behind a "--", so that a negative
@@ -123,7 +125,7 @@ func parseSize(text string) (uint64, error) {
 			number, shift = text[:n-1], 10*(i+1)
 		}
 	}
-	size, err := parseUnsigned(number, 64)
+	size, err := value.ParseUnsigned(number, 64)
 	if err != nil || size > (1<<64-1)>>shift {
 		return 0, usagef("size %q: want a number of bytes such as 64, 0x40 or 4K", text)
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
@@ -49,7 +50,7 @@ func (j *job) readBatch() error {
 		j.changes, j.places, j.lines = append(j.changes, *change), append(j.places, at), append(j.lines, i+1)
 		j.again = append(j.again, func(word int) (machcompat.Change, error) {
 			e := e
-			e.word = word
+			e.Word = word
 			change, _, err := e.parseLine(line)
 			if err != nil {
 				return machcompat.Change{}, err
@@ -109,9 +110,9 @@ func (e encoding) parseLine(line string) (change *machcompat.Change, at place, e
 func (e encoding) parseChange(words []string) (change *machcompat.Change, err error) {
 	const form = "want ADDRESS [TYPE] VALUE [if OLD]"
 	change = &machcompat.Change{}
-	typed := len(words) > 0 && slices.Contains(valueTypes, words[0])
+	typed := len(words) > 0 && slices.Contains(value.Types, words[0])
 	if typed {
-		e.kind, words = words[0], words[1:]
+		e.Type, words = words[0], words[1:]
 	}
 	switch {
 	case len(words) == 0, len(words) == 2 && words[0] == "if":

@@ -8,11 +8,12 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
 
 func TestParseLine(t *testing.T) {
-	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	e := encoding{value.Encoding{Type: "bytes", Order: binary.LittleEndian, Word: 8}}
 	for _, c := range []struct {
 		line string
 		want *machcompat.Change
@@ -37,7 +38,7 @@ func TestParseLine(t *testing.T) {
 
 // A quoted name is one of a module, also at the front of a line.
 func TestAddressesOfLines(t *testing.T) {
-	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	e := encoding{value.Encoding{Type: "bytes", Order: binary.LittleEndian, Word: 8}}
 	for line, want := range map[string]string{
 		`"0x20000b00" 90`:           `"0x20000b00"`,
 		`"libc-2.31.so"+0x10 90`:    `"libc-2.31.so"+0x10`,
@@ -67,7 +68,7 @@ func FuzzParseLine(f *testing.F) {
 	for _, line := range []string{"0x10 9091", "0x10 i32 -5 if 7 # x", `0x10 cstr "a b" if "c\x00"`, "0x10 if", `0x1 utf16 "\ud800"`, `"`} {
 		f.Add(line)
 	}
-	e := encoding{kind: "bytes", order: binary.LittleEndian, word: 8}
+	e := encoding{value.Encoding{Type: "bytes", Order: binary.LittleEndian, Word: 8}}
 	f.Fuzz(func(t *testing.T, line string) {
 		want, err := e.parseConstantLine(line)
 		if err != nil || want == nil {

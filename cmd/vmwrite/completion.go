@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
@@ -109,7 +110,7 @@ func complete(prefix string, word func(process) string) ([]string, cobra.ShellCo
 
 // completeTypes offers the types of -t, and the byte orders where they can be chosen.
 func completeTypes(cmd *cobra.Command) {
-	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(valueTypes, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(value.Types, cobra.ShellCompDirectiveNoFileComp))
 	if cmd.Flags().Lookup("endian") != nil {
 		cmd.RegisterFlagCompletionFunc("endian", cobra.FixedCompletions([]string{"little", "big", "native"}, cobra.ShellCompDirectiveNoFileComp))
 	}

@@ -7,13 +7,14 @@ import (
 	"fmt"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/patch"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
 // Exit statuses beside the kern_return_t, from sysexits.h.
 const (
 	exitUsage    = 64 // EX_USAGE: the command line is wrong; nothing was done
-	exitMismatch = 65 // EX_DATAERR: other bytes are there than --expect says; nothing was written
+	exitMismatch = 65 // EX_DATAERR: other bytes are there than --expect or a patch says, or the patch can't be used; nothing was written
 	exitBug      = 70 // EX_SOFTWARE: a fault of this program
 	exitFile     = 74 // EX_IOERR: a file of the caller's can't be read or written
 )
@@ -48,11 +49,15 @@ func exitStatus(err error) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, machcompat.ErrMismatch) {
+	_, isFile := errors.AsType[*fileError](err)
+	_, isJournal := errors.AsType[*patch.JournalError](err)
+	switch {
+	case errors.Is(err, machcompat.ErrMismatch):
 		return exitMismatch
-	}
-	if _, ok := errors.AsType[*fileError](err); ok {
+	case isFile, isJournal:
 		return exitFile
+	case isPatchData(err):
+		return exitMismatch
 	}
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
 		return int(e.Code)

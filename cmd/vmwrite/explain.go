@@ -35,11 +35,11 @@ func explanations() []explanation {
 		mach(machcompat.KERN_MEMORY_ERROR, "the map allows the write, but the page cannot be faulted in: beyond the end of its file, a guard region, secret memory", "write elsewhere; the message says how much was written"),
 		mach(machcompat.KERN_ABORTED, "Ctrl-C, SIGTERM or SIGHUP; the message says how much was written, or that it is not known", "write again, or restore what was there"),
 		mach(machcompat.KERN_NOT_SUPPORTED, "the kernel or a sandbox allows no backend", "choose another --backend or --stop, or allow process_vm_writev or ptrace in the sandbox"),
-		mach(machcompat.KERN_NOT_FOUND, "vmwrite scan has found nothing", "search with --unaligned, for another type, or in more memory (--perms)"),
+		mach(machcompat.KERN_NOT_FOUND, "vmwrite scan has found nothing, or vmwrite patch diff no difference", "search with --unaligned, for another type, or in more memory (--perms)"),
 		{exitUsage, "EX_USAGE", "usage error", "the command line is wrong, or there is nothing to write; nothing was done", "see vmwrite COMMAND --help"},
-		{exitMismatch, "EX_DATAERR", "data error", "other bytes are there than --expect, or an if of --batch, says; nothing was written", "look at what is there with vmwrite read"},
+		{exitMismatch, "EX_DATAERR", "data error", "other bytes are there than --expect, an if of --batch or a patch says; or of a patch, it is another program, threads are in the way, or the file is wrong; nothing was written", "look at what is there with vmwrite read or vmwrite patch status, or do what the hint says"},
 		{exitBug, "EX_SOFTWARE", "internal error", "a fault of vmwrite", "report it"},
-		{exitFile, "EX_IOERR", "input/output error", "a file of yours, or the output, can't be read or written", "see the message"},
+		{exitFile, "EX_IOERR", "input/output error", "a file of yours, the output, or the journal of patches, can't be read or written", "see the message"},
 	}
 }
 

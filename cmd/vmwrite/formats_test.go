@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/vmwrite/vmwrite/internal/value"
 )
 
 func TestTheManualPageNamesEveryTypeStatusAndField(t *testing.T) {
@@ -16,7 +18,7 @@ func TestTheManualPageNamesEveryTypeStatusAndField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range valueTypes {
+	for _, kind := range value.Types {
 		if !regexp.MustCompile(`(?m)^\.It Cm .*\b` + kind + `\b`).Match(page) {
 			t.Errorf("no type %s", kind)
 		}

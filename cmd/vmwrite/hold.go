@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/hold"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -157,17 +158,17 @@ func runHold(s streams, o *holdOptions, args []string) error {
 // entry is a value as package hold takes it.
 func (v held) entry(c *caller) (entry hold.Entry, err error) {
 	order, _ := parseEndian("native")
-	e := encoding{kind: v.kind, order: order, word: c.task.PointerSize()}
+	e := encoding{value.Encoding{Type: v.kind, Order: order, Word: c.task.PointerSize()}}
 	if v.kind == "ptr" { // as wide as those of its module
 		found, err := c.at(v.place)
 		if err != nil {
 			return entry, err
 		}
-		e.word = cmp.Or(found.PointerSize, e.word)
+		e.Word = cmp.Or(found.PointerSize, e.Word)
 	}
 	kind, err := hold.ParseType(v.kind)
 	switch {
-	case v.kind == "ptr" && e.word == 4:
+	case v.kind == "ptr" && e.Word == 4:
 		kind = hold.Uint32
 	case v.kind == "ptr":
 		kind = hold.Uint64
@@ -297,7 +298,7 @@ func parseHeld(words []string, kind string) (v held, err error) {
 		return v, err
 	}
 	v.kind, v.mode, words = kind, hold.Constant, words[1:]
-	if len(words) > 0 && slices.Contains(valueTypes, words[0]) {
+	if len(words) > 0 && slices.Contains(value.Types, words[0]) {
 		v.kind, words = words[0], words[1:]
 	}
 	if v.kind == "" {

@@ -25,8 +25,8 @@ type randomLines struct {
 }
 
 // newRandomLines returns what makes command lines for a process of a name, with a page of
-// memory at address, and a file that may be written from.
-func newRandomLines(seed uint64, pid int, name string, address uint64, file string) *randomLines {
+// memory at address, a file that may be written from, and a patch of that memory.
+func newRandomLines(seed uint64, pid int, name string, address uint64, file, patch string) *randomLines {
 	p, at := strconv.Itoa(pid), fmt.Sprintf("%#x", address)
 	page := machcompat.HostPageSize()
 	end := fmt.Sprintf("%#x", address+page-6)
@@ -50,6 +50,13 @@ func newRandomLines(seed uint64, pid int, name string, address uint64, file stri
 			{"copy", "-p", p, at, "16", end},
 			{"copy", "-p", p, at, "16", at},
 			{"maps", "-p", p},
+			{"patch", "check", "-p", p, patch},
+			{"patch", "apply", "-p", p, patch},
+			{"patch", "apply", "-n", name, patch},
+			{"patch", "undo", "-p", p, patch},
+			{"patch", "status", "-p", p, patch},
+			{"patch", "recover", "-p", p},
+			{"patch", "export", patch, "--format", "1337", "-o", "-"},
 			{"explain", "KERN_ABORTED"},
 			{"protect", "-p", p, at, fmt.Sprint(page), "rw-"},
 			{"protect", "-p", p, at, "1", "rwx"},
@@ -64,11 +71,11 @@ func newRandomLines(seed uint64, pid int, name string, address uint64, file stri
 			{"-f", file}, {"-f", "/nonexistent"}, {"-f", "-"}, {"-f", "/"}, {"-f", "/dev/zero"}, {"--allow-empty"},
 			{"--batch", file}, {"--batch", "-"}, {"--batch", "/"}, {"--undo=/nonexistent/undo"},
 			{"--expect", "6f"}, {"--expect", "6e"}, {"--verify"}, {"--dry-run"}, {"--atomic"}, {"--unprotect"}, {"-v"}, {"--json"}, {"--json"}, {"--json=maybe"},
-			{"--endian", "big"}, {"-c", "3"}, {"--raw"}, {"--for", "1ms"}, {"-h"}, {"--help"}, {"--"}, {"-V"}, {"--prefix"}, {"-pid"},
+			{"--endian", "big"}, {"-c", "3"}, {"--raw"}, {"--for", "1ms"}, {"-h"}, {"--help"}, {"--"}, {"-V"}, {"--prefix"}, {"-pid"}, {patch}, {"--force"}, {"--timeout", "0.1"}, {"--finish"}, {"--format", "ips"}, {"-o", "-"},
 			{"--backend", "procmem"}, {"--backend", "process_vm"}, {"--backend", "x"}, {"--stop", "never"}, {"--stop", "always"},
 		},
 		odd: []string{
-			"write", "read", "maps", "protect", "copy", "suspend", "explain", "version", "page-size", "completion", "help", "ps",
+			"write", "read", "maps", "protect", "copy", "suspend", "explain", "version", "page-size", "completion", "help", "ps", "patch", "apply", "undo", "import", "diff",
 			"0x", "0X10", "10", "-0x10", "0x1_000", "\x01", "9", "gg", "", " ", "256", "1e400", "NaN", "-", "rwx", "--size", "-s",
 			"18446744073709551615", strings.Repeat("9", 5000), "ü", "%s%n", "$(id)", "'", "\n",
 		},

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
 
@@ -89,7 +90,7 @@ func runRead(s streams, o *readOptions, args []string) error {
 	if o.kind == "" {
 		return r.bytes(size)
 	}
-	return r.values(encoding{kind: o.kind, order: order, word: cmp.Or(found.PointerSize, task.PointerSize())})
+	return r.values(encoding{value.Encoding{Type: o.kind, Order: order, Word: cmp.Or(found.PointerSize, task.PointerSize())}})
 }
 
 // size parses SIZE, which a type replaces.
@@ -108,7 +109,7 @@ func (o *readOptions) size(args []string) (uint64, error) {
 	case len(args) > 1:
 		return 0, usagef("%q is one argument too many", args[1])
 	}
-	if slices.Contains(valueTypes, args[0]) {
+	if slices.Contains(value.Types, args[0]) {
 		return 0, usagef("give the type with -t: -t %s", args[0])
 	}
 	return parseSize(args[0])
@@ -189,7 +190,7 @@ func (r *reading) values(e encoding) error {
 }
 
 func (r *reading) decode(e encoding) (values []string, data []byte, err error) {
-	if e.kind == "cstr" {
+	if e.Type == "cstr" {
 		return r.strings(r.count)
 	}
 	size, err := e.sizeOf(r.count)
@@ -199,7 +200,7 @@ func (r *reading) decode(e encoding) (values []string, data []byte, err error) {
 	if data, err = r.all(size); err != nil {
 		return nil, nil, err
 	}
-	return e.decode(data), data, nil
+	return e.Decode(data), data, nil
 }
 
 // strings reads strings that end with a NUL, one behind the other.

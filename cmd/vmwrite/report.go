@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
@@ -17,29 +19,32 @@ import (
 // outcome is the object that --json prints. Addresses are text, because a JSON
 // number can't hold 64 bits.
 type outcome struct {
-	Op                string     `json:"op"`
-	PID               int        `json:"pid"`
-	Address           string     `json:"address"`
-	Place             string     `json:"place,omitempty"` // the same, as game+0x4068
-	Size              uint64     `json:"size"`
-	Written           *uint64    `json:"written"`     // null when that is not known
-	KernReturn        *int32     `json:"kern_return"` // null when the call was not made
-	Name              string     `json:"name"`
-	Message           string     `json:"message"`
-	Backend           string     `json:"backend"`
-	Fault             *faultAt   `json:"fault"`
-	WrittenAfterFault []extent   `json:"written_after_fault,omitempty"` // what was written after the fault all the same
-	Errno             *string    `json:"errno"`
-	Hint              string     `json:"hint"`
-	Mismatch          []mismatch `json:"mismatch,omitempty"` // write: the places that hold other bytes than expected
-	Data              string     `json:"data,omitempty"`     // read: the bytes in hex
-	Values            []string   `json:"values,omitempty"`   // read -t: the values
-	Regions           []region   `json:"regions,omitempty"`  // maps
-	Modules           []module   `json:"modules,omitempty"`  // modules
-	Steps             []step     `json:"steps,omitempty"`    // resolve
-	Found             []found    `json:"found,omitempty"`    // scan
-	Total             *uint64    `json:"total,omitempty"`    // scan: how many there are
-	Held              *summary   `json:"held,omitempty"`     // hold
+	Op                string            `json:"op"`
+	PID               int               `json:"pid"`
+	Address           string            `json:"address"`
+	Place             string            `json:"place,omitempty"` // the same, as game+0x4068
+	Size              uint64            `json:"size"`
+	Written           *uint64           `json:"written"`     // null when that is not known
+	KernReturn        *int32            `json:"kern_return"` // null when the call was not made
+	Name              string            `json:"name"`
+	Message           string            `json:"message"`
+	Backend           string            `json:"backend"`
+	Fault             *faultAt          `json:"fault"`
+	WrittenAfterFault []extent          `json:"written_after_fault,omitempty"` // what was written after the fault all the same
+	Errno             *string           `json:"errno"`
+	Hint              string            `json:"hint"`
+	Mismatch          []mismatch        `json:"mismatch,omitempty"` // write: the places that hold other bytes than expected
+	Data              string            `json:"data,omitempty"`     // read: the bytes in hex
+	Values            []string          `json:"values,omitempty"`   // read -t: the values
+	Regions           []region          `json:"regions,omitempty"`  // maps
+	Modules           []module          `json:"modules,omitempty"`  // modules
+	Steps             []step            `json:"steps,omitempty"`    // resolve
+	Found             []found           `json:"found,omitempty"`    // scan
+	Total             *uint64           `json:"total,omitempty"`    // scan: how many there are
+	Held              *summary          `json:"held,omitempty"`     // hold
+	Patch             *patchReport      `json:"patch,omitempty"`    // patch
+	Skipped           []skippedReport   `json:"skipped,omitempty"`  // patch import, patch diff: what is not in the patch
+	Recovered         []recoveredReport `json:"recovered,omitzero"` // patch recover
 }
 
 // faultAt is the first address that was not accessed.
@@ -82,6 +87,9 @@ func outcomeOf(err error, hint string) outcome {
 		o.Errno = &name
 	}
 	o.Name = map[int]string{exitUsage: "EX_USAGE", exitMismatch: "EX_DATAERR", exitBug: "EX_SOFTWARE", exitFile: "EX_IOERR"}[exitStatus(err)]
+	if e, ok := errors.AsType[*patchError](err); ok {
+		o.Op, o.PID, o.Patch, o.Skipped, o.Recovered = "patch", e.pid, e.report, e.skipped, e.recovered
+	}
 	e, ok := errors.AsType[*machcompat.Error](err)
 	if !ok {
 		return o
@@ -154,6 +162,15 @@ func report(s streams, err error, asJSON bool) {
 	if e, ok := errors.AsType[*machcompat.Error](err); ok {
 		hint, place = hintOf(e), placeOf(e)
 	}
+	if e, ok := errors.AsType[*patchError](err); ok {
+		if e.mach != nil {
+			hint = "" // that of a call at no address
+		}
+		hint, place = cmp.Or(e.hint, hint), "" // which its message has, where it matters
+		for _, note := range e.notes {
+			s.notef("%s", note)
+		}
+	}
 	if place != "" {
 		s.notef("%v (%s)", err, place)
 	} else {
@@ -169,9 +186,13 @@ func report(s streams, err error, asJSON bool) {
 	}
 }
 
-// counted is a number of things, with an s unless it is one.
+// counted is a number of things, in the plural unless it is one.
 func counted[N int | uint64](n N, thing string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(thing, "ch"):
+		thing += "es"
+	default:
 		thing += "s"
 	}
 	return fmt.Sprintf("%d %s", n, thing)

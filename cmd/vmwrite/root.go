@@ -53,8 +53,11 @@ func run(args []string, s streams) (status int) {
 		err = root.Execute()
 	}
 	if err != nil {
-		if _, _, unknown := root.Find(args); unknown != nil {
+		cmd, rest, unknown := root.Find(args)
+		if unknown != nil {
 			err = unknownCommand(root, firstWord(root, args))
+		} else if word := firstWord(cmd, rest); word != "" && cmd != root && cmd.HasSubCommands() {
+			err = unknownCommand(cmd, word)
 		}
 		report(s, err, wantsJSON(args))
 	}
@@ -76,7 +79,7 @@ var subcommands = []struct {
 	make func(streams) *cobra.Command
 }{
 	{"write", newWriteCmd}, {"read", newReadCmd}, {"copy", newCopyCmd}, {"protect", newProtectCmd}, {"maps", newMapsCmd},
-	{"modules", newModulesCmd}, {"resolve", newResolveCmd}, {"scan", newScanCmd}, {"watch", newWatchCmd}, {"hold", newHoldCmd},
+	{"modules", newModulesCmd}, {"resolve", newResolveCmd}, {"scan", newScanCmd}, {"watch", newWatchCmd}, {"hold", newHoldCmd}, {"patch", newPatchCmd},
 	{"ps", newPSCmd}, {"suspend", newSuspendCmd}, {"demo", newDemoCmd}, {"demo-target", newDemoTargetCmd},
 	{"explain", newExplainCmd}, {"page-size", newPageSizeCmd}, {"version", newVersionCmd}, {"completion", newCompletionCmd},
 }
@@ -212,14 +215,14 @@ func firstWord(root *cobra.Command, args []string) string {
 	return ""
 }
 
-func unknownCommand(root *cobra.Command, word string) error {
-	meant := didYouMean(word, commandNames(root), "")
+func unknownCommand(parent *cobra.Command, word string) error {
+	meant := didYouMean(word, commandNames(parent), "")
 	switch {
 	case meant != "":
-	case isPID(word):
+	case isPID(word) && !parent.HasParent():
 		meant = "; the process is named behind a command, as in vmwrite maps -p " + word
 	default:
-		meant = " (see vmwrite --help)"
+		meant = fmt.Sprintf(" (see %s --help)", parent.CommandPath())
 	}
 	return usagef("unknown command %q%s", word, meant)
 }

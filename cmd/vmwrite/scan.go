@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/vmwrite/vmwrite/internal/procstatus"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
@@ -189,7 +191,7 @@ func (c *scan) parseFirst(args []string, pid int) (err error) {
 		if err != nil {
 			return usagef("%s; a value has its type in front, as -t i32 100", procmaps.Printable(err.Error()))
 		}
-		if len(args) == 1 && isPlainDecimal(text) {
+		if len(args) == 1 && value.IsDecimal(text) {
 			c.notef("%s is searched for as bytes in hex; for the number give its type, as -t i32 %s", text, text)
 		}
 		return nil
@@ -506,5 +508,5 @@ func identityOf(pid int) (string, error) {
 	if err != nil {
 		return "", mapsError(pid, err)
 	}
-	return fmt.Sprintf("%d%s%s", pid, text[stat.Code.Start:stat.Code.End], text[stat.Heap.Start:stat.Heap.End]), nil
+	return strconv.Itoa(pid) + stat.Layout(text), nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,15 @@ func TestMain(m *testing.M) {
 // withTargets runs the tests and removes what they built.
 type withTargets struct{ m *testing.M }
 
-func (w withTargets) Run() int { return testtarget.Main(w.m) }
+func (w withTargets) Run() int {
+	journals, err := os.MkdirTemp("", "vmwrite-journals")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(journals)
+	os.Setenv("XDG_STATE_HOME", journals)
+	return testtarget.Main(w.m)
+}
 
 // TestScript runs the scripts in testdata/script, one theme each. Beside the
 // commands of testscript they have, with the size of a page in $PAGE, and that of
@@ -45,6 +54,7 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TARGET", program)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			page := os.Getpagesize()
 			env.Setenv("PAGE", strconv.Itoa(page))
 			env.Setenv("KIB1", strconv.Itoa(page/1024))

@@ -52,10 +52,7 @@ func writeShare(folder, date string) error {
 		files[path] = script.Bytes()
 	}
 	root := newRootCmd(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	for _, cmd := range append(root.Commands(), root) {
-		if cmd != root && !cmd.IsAvailableCommand() {
-			continue
-		}
+	for _, cmd := range commandsOf(root) {
 		page, err := manualPage(cmd, day)
 		if err != nil {
 			return err
@@ -72,6 +69,17 @@ func writeShare(folder, date string) error {
 		}
 	}
 	return nil
+}
+
+// commandsOf returns a command and all below it that a person can use.
+func commandsOf(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			all = append(all, commandsOf(sub)...)
+		}
+	}
+	return all
 }
 
 func pageName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
@@ -99,7 +107,7 @@ func manualPage(cmd *cobra.Command, date time.Time) (string, error) {
 	page = option.ReplaceAllStringFunc(page, func(text string) string { return hangOption(cmd, text) })
 	page = strings.Replace(page, ".SH EXAMPLE\n", ".SH EXAMPLES\n", 1)
 	page = blankLines.ReplaceAllString(page, "\n")
-	if !cmd.HasParent() {
+	if cmd.HasAvailableSubCommands() {
 		page += ".SH COMMANDS\n"
 		for _, child := range cmd.Commands() {
 			if child.IsAvailableCommand() {
@@ -112,9 +120,12 @@ func manualPage(cmd *cobra.Command, date time.Time) (string, error) {
 the \fBkern_return_t\fP. \fBvmwrite-formats\fP(7) lists all.
 .SH SEE ALSO
 `
-	if cmd.HasParent() {
+	switch {
+	case cmd.HasParent() && cmd.Parent().HasParent():
+		page += fmt.Sprintf("\\fB%s\\fP(1),\n\\fBvmwrite-formats\\fP(7)\n", pageName(cmd.Parent()))
+	case cmd.HasParent():
 		page += "\\fBvmwrite\\fP(1),\n\\fBvmwrite-formats\\fP(7)\n"
-	} else {
+	default:
 		page += "\\fBvmwrite-formats\\fP(7),\n\\fBmachcompat\\fP(3),\n\\fBprocess_vm_writev\\fP(2),\n\\fBptrace\\fP(2)\n"
 	}
 	// A plain dash could be shown as a hyphen, which no shell takes for an option's.

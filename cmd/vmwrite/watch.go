@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
 )
@@ -117,7 +118,7 @@ func runWatch(s streams, o *watchOptions, args []string) error {
 	}
 	defer task.Close()
 	w := &watch{watchOptions: o, caller: caller{streams: s, task: task}}
-	w.encoding = encoding{kind: o.kind, order: order, word: task.PointerSize()}
+	w.encoding = encoding{value.Encoding{Type: o.kind, Order: order, Word: task.PointerSize()}}
 	if _, err := w.encoding.sizeOf(o.count); err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (w *watch) look(p *watched) error {
 	var data []byte
 	found, err := w.caller.at(p.place)
 	at, e := found.Address, w.encoding
-	e.word = cmp.Or(found.PointerSize, e.word)
+	e.Word = cmp.Or(found.PointerSize, e.Word)
 	if err == nil {
 		data, err = w.memory(at, e)
 	}
@@ -181,10 +182,10 @@ func (w *watch) look(p *watched) error {
 			now.Address = ""
 		}
 	} else {
-		now.Values = e.decode(data)
+		now.Values = e.Decode(data)
 	}
 	if p.data != nil {
-		now.Was = e.decode(p.data)
+		now.Was = e.Decode(p.data)
 	}
 	p.looked, p.data = true, data
 	if w.json {

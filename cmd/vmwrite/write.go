@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vmwrite/vmwrite/internal/value"
 	"github.com/vmwrite/vmwrite/pkg/address"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 )
@@ -48,7 +49,7 @@ VALUE is bytes in hex unless a TYPE precedes it, and stands in "quotes" if it
 holds spaces. The process is stopped, and if each place with an OLD holds that,
 all is written; or nothing. --undo records what was there in the same form.
 
-Types: ` + strings.Join(valueTypes, " ") + `.
+Types: ` + strings.Join(value.Types, " ") + `.
 ptr is as wide as the process's pointers; cstr ends with a NUL, str does not.`,
 		Example: `  vmwrite write -p 4711 0x7f3a5c001000 90 90
   vmwrite write -n game 0x7f3a5c001000 -t i32 -5
@@ -182,7 +183,7 @@ func (j *job) readArguments(args []string) (err error) {
 	j.changes[0].New, j.size = data, uint64(len(data))
 	j.again = []encoder{func(word int) (c machcompat.Change, err error) {
 		e, err := j.encoding()
-		if e.word = word; err == nil {
+		if e.Word = word; err == nil {
 			c.New, err = e.encode(args[1:])
 		}
 		c.Old = expect
@@ -218,13 +219,13 @@ func (j *job) encoding() (encoding, error) {
 	if err != nil {
 		return encoding{}, err
 	}
-	e := encoding{kind: cmp.Or(j.kind, "bytes"), order: order}
-	if err := checkType(e.kind); err != nil {
+	e := encoding{value.Encoding{Type: cmp.Or(j.kind, "bytes"), Order: order}}
+	if err := checkType(e.Type); err != nil {
 		return encoding{}, err
 	}
-	if e.kind == "ptr" || j.isBatch() {
-		e.word = machcompat.PointerSizeOf(j.pid)
-		j.word = e.word
+	if e.Type == "ptr" || j.isBatch() {
+		e.Word = machcompat.PointerSizeOf(j.pid)
+		j.word = e.Word
 	}
 	return e, nil
 }
@@ -236,10 +237,7 @@ func parseEndian(text string) (binary.ByteOrder, error) {
 	case "big":
 		return binary.BigEndian, nil
 	case "native":
-		if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-			return binary.LittleEndian, nil
-		}
-		return binary.BigEndian, nil
+		return value.NativeOrder(), nil
 	}
 	return nil, usagef("--endian %q: little, big or native", text)
 }
