@@ -26,6 +26,7 @@ type size struct {
 	values      []int         // in a batch
 	threads     int           // of a target that is stopped, where there are many
 	stops       int           // in a round
+	changes     []int         // of a patch
 	quiet       time.Duration // how long nobody writes, for comparison
 	curves      curveSizes
 }
@@ -36,7 +37,7 @@ type curveSizes struct{ bytes, segments, mappings, threads, writers []int }
 var (
 	full = size{
 		name: "full", round: 4 * time.Millisecond, shortRounds: 75, rounds: 15, longRounds: 7, programs: 20,
-		bulk: []int{64 << 20, 1 << 30}, many: 60_000, values: []int{1_000, 10_000, 100_000}, threads: 100, stops: 50, quiet: 500 * time.Millisecond,
+		bulk: []int{64 << 20, 1 << 30}, many: 60_000, values: []int{1_000, 10_000, 100_000}, threads: 100, stops: 50, changes: []int{1, 100, 10_000}, quiet: 500 * time.Millisecond,
 		curves: curveSizes{
 			bytes:    []int{1, 8, 64, 512, 4 << 10, 32 << 10, 256 << 10, 2 << 20, 16 << 20, 128 << 20, 1 << 30},
 			segments: []int{1, 10, 100, 1_000, 10_000, 100_000},
@@ -47,7 +48,7 @@ var (
 	}
 	quick = size{
 		name: "quick", round: 2 * time.Millisecond, shortRounds: 5, rounds: 5, longRounds: 3, programs: 3,
-		bulk: []int{16 << 20, 128 << 20}, many: 20_000, values: []int{1_000, 10_000}, threads: 50, stops: 10, quiet: 200 * time.Millisecond,
+		bulk: []int{16 << 20, 128 << 20}, many: 20_000, values: []int{1_000, 10_000}, threads: 50, stops: 10, changes: []int{1, 100}, quiet: 200 * time.Millisecond,
 		curves: curveSizes{
 			bytes:    []int{1, 64, 4 << 10, 256 << 10, 16 << 20},
 			segments: []int{1, 100, 10_000},

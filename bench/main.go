@@ -102,7 +102,7 @@ func (b *bench) measureRows(r *results, only string) error {
 	for i, measure := range []func() (row, error){
 		b.smallWrite, b.manyMappings, b.textSource, b.batch, b.largeBatches, b.touchedMemory,
 		b.untouchedMemory, b.fileWrite, b.shortCommand, b.standstill, b.pauses, b.tick, b.openAndClose,
-		b.searching, b.holding,
+		b.searching, b.holding, b.patching,
 	} {
 		if !wanted(only, strconv.Itoa(i+1)) {
 			continue

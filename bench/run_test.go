@@ -20,7 +20,7 @@ import (
 // tiny is a run that only shows that everything can be measured.
 var tiny = size{
 	name: "tiny", round: 100 * time.Microsecond, shortRounds: 2, rounds: 2, longRounds: 1, programs: 1,
-	bulk: []int{1 << 20, 2 << 20}, many: 200, values: []int{10, 1_100}, threads: 3, stops: 3, quiet: time.Millisecond,
+	bulk: []int{1 << 20, 2 << 20}, many: 200, values: []int{10, 1_100}, threads: 3, stops: 3, changes: []int{1, 10}, quiet: time.Millisecond,
 	curves: curveSizes{
 		bytes: []int{1, 4 << 10}, segments: []int{1, 10}, mappings: []int{10, 100}, threads: []int{1, 3}, writers: []int{1, 2},
 	},

@@ -8,6 +8,7 @@
  *   grid COUNT PAGES     COUNT writable mappings of PAGES pages, one read-only page
  *                        behind each: the address of the first
  *   region BYTES touched|untouched
+ *   code BYTES           memory that can be read and run, of nop instructions
  *   dontneed ADDRESS BYTES
  *   drop ADDRESS BYTES
  *   threads COUNT        COUNT threads in all; the new ones sleep
@@ -113,6 +114,18 @@ static void region(size_t size, const char *kind)
 	}
 	if (strcmp(kind, "touched") == 0)
 		memset(base, 1, size);
+	printf("ok %p\n", base);
+}
+
+static void code(size_t size)
+{
+	char *base = map(size, PROT_READ | PROT_WRITE, 0);
+	if (!base) {
+		puts("error no memory");
+		return;
+	}
+	memset(base, 0x90, size);
+	mprotect(base, size, PROT_READ | PROT_EXEC);
 	printf("ok %p\n", base);
 }
 
@@ -229,6 +242,8 @@ static void obey(const char *line)
 		split(a);
 	else if (strcmp(word, "grid") == 0)
 		grid(a, b);
+	else if (strcmp(word, "code") == 0)
+		code(a);
 	else if (strcmp(word, "threads") == 0)
 		start_threads(a);
 	else if (strcmp(word, "gaps") == 0)
