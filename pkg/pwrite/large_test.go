@@ -26,7 +26,7 @@ func sparse(t *testing.T, size int) []byte {
 // tooLarge is more than that. No int of 32 bits holds it.
 var (
 	oneCall  = testtarget.Sized(16*page, pwrite.MaxBytes)
-	tooLarge = int(int64(oneCall)*3/2) &^ (page - 1)
+	tooLarge = oneCall + 8*page
 )
 
 func TestMoreBytesThanOneCallMoves(t *testing.T) {

@@ -44,7 +44,7 @@ func TestKilledWriterLeavesTheTargetRunning(t *testing.T) {
 	task := taskFor(t, target.PID)
 	calls := slices.DeleteFunc(slices.Clone(stopping), func(c call) bool { return !c.writes && !canGoBack() })
 	rounds := 0
-	for round := range testtarget.Rounds(testtarget.Sized(2, 200) * len(calls)) {
+	for round := range testtarget.Rounds(testtarget.Sized(2, 40) * len(calls)) {
 		call := calls[round%len(calls)]
 		// It may be as the last writer left it.
 		if err := task.Protect(target.Address, pageSize, false, machcompat.VM_PROT_DEFAULT); err != nil {

@@ -26,7 +26,7 @@ func TestRestarts(t *testing.T) {
 			title := language.build(t)
 			var numbers []string // expressions without symbols, which the first run finds
 			bases := map[uint64]bool{}
-			for run := range testtarget.Sized(10, 100) {
+			for run := range testtarget.Rounds(testtarget.Sized(10, 30)) {
 				t.Run(strconv.Itoa(run), func(t *testing.T) {
 					game := title.start(t)
 					resolver := address.NewResolver(game.task)

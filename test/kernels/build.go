@@ -16,12 +16,17 @@ import (
 // variants are the C programs that the tests build with flags of their own. One that is
 // missing here fails in the machines, which have no compiler.
 var variants = map[string][][]string{
-	"pkg/machcompat/testdata/bare.c":     {{"-nostdlib", "-static", "-no-pie"}},
-	"pkg/machcompat/testdata/newcomer.c": {{"-static"}, {"-static", "-no-pie"}},
-	"pkg/address/testdata/library.c":     {{"-shared", "-fPIC", "-Wl,--build-id"}},
-	"pkg/address/testdata/loader.c":      {{"-fPIE", "-pie", "-ldl"}},
-	"test/game/testdata/game.c":          {{"-fPIE", "-pie", "-ldl"}},
-	"test/game/testdata/libgame.c":       {{"-fPIC", "-shared"}},
+	"internal/unwind/testdata/stacks.c": {{"-O0"}, {"-fno-omit-frame-pointer"}, {"-fomit-frame-pointer", "-fno-plt"}, {"-static", "-Wl,--eh-frame-hdr"},
+		{"-static-pie"}, {"-Wl,--no-eh-frame-hdr"}},
+	"internal/unwind/testdata/stacks32.c": {{"-m32", "-nostdlib", "-static", "-no-pie", "-fno-stack-protector", "-Wl,--eh-frame-hdr"}},
+	"pkg/machcompat/testdata/bare.c":      {{"-nostdlib", "-static", "-no-pie"}},
+	"pkg/machcompat/testdata/newcomer.c":  {{"-static"}, {"-static", "-no-pie"}},
+	"pkg/patch/testdata/late.c":           {{"-shared", "-fPIC"}},
+	"pkg/patch/testdata/patched.c":        {{"-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-Wl,--eh-frame-hdr"}, {"-Wl,--no-eh-frame-hdr"}},
+	"pkg/address/testdata/library.c":      {{"-shared", "-fPIC", "-Wl,--build-id"}},
+	"pkg/address/testdata/loader.c":       {{"-fPIE", "-pie", "-ldl"}},
+	"test/game/testdata/game.c":           {{"-fPIE", "-pie", "-ldl"}},
+	"test/game/testdata/libgame.c":        {{"-fPIC", "-shared"}},
 }
 
 // root is the directory with the root file system.

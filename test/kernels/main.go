@@ -40,7 +40,7 @@ var notThere = []string{
 
 // slow are tests that take long: one machine of each architecture runs them.
 var slow = []string{
-	"TestProtectOfABusyProcessLeavesNoTraceInIt", "TestCopySaysWhatArrived", "TestStopAndContinueDuringACall",
+	"TestFramesAtEachInstruction", "TestCrashesAtRandom", "TestAStorm", "TestProtectOfABusyProcessLeavesNoTraceInIt", "TestCopySaysWhatArrived", "TestStopAndContinueDuringACall",
 	"TestStopAndResumeOfEveryThread", "TestWriteFromManyGoroutines", "TestWriteDoesNotAllocate",
 	"TestTargetIsKilledAtEachStep", "TestTargetRunsAnotherProgramAtEachStep", "TestPIDIsGivenAwayAtEachStep",
 }

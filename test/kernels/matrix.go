@@ -60,8 +60,8 @@ func (m machine) image() string { return filepath.Join(directory, m.arch, "kerne
 // allPackages are those with tests that do not need Docker.
 var allPackages = []string{
 	"cmd/libmachcompat", "cmd/vmwrite", "examples",
-	"internal/diagnose", "internal/inject", "internal/linux", "internal/procstatus", "internal/ptrace",
-	"pkg/address", "pkg/hold", "pkg/machcompat", "pkg/procmaps", "pkg/pwrite", "pkg/search",
+	"internal/diagnose", "internal/inject", "internal/instruction", "internal/linux", "internal/procstatus", "internal/ptrace", "internal/unwind",
+	"pkg/address", "pkg/hold", "pkg/machcompat", "pkg/patch", "pkg/procmaps", "pkg/pwrite", "pkg/search",
 	"test/adversarial", "test/c", "test/game",
 }
 
@@ -94,11 +94,14 @@ func packageSetOf(name string) (packageSet, error) {
 	return set, nil
 }
 
+// aboveTheKernel are packages that reach the kernel only through others of allPackages.
+var aboveTheKernel = []string{"cmd/vmwrite", "examples", "internal/instruction", "pkg/address", "pkg/hold", "pkg/search"}
+
 // reduce leaves out what takes long.
 func (m *machine) reduce() {
 	m.skipped = withoutLong
 	m.packages = slices.DeleteFunc(slices.Clone(m.packages), func(path string) bool {
-		return strings.HasPrefix(path, "test/")
+		return strings.HasPrefix(path, "test/") || slices.Contains(aboveTheKernel, path)
 	})
 }
 
