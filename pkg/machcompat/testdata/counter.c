@@ -16,7 +16,11 @@ static volatile int done;
 static void *count(void *unused) {
 	uint64_t last = 0;
 	while (!done) {
-		uint64_t found = counter;
+		uint64_t found = last;
+		// A stop may always find the thread at the same instruction: seldom at the last
+		// look before it writes, behind which it would notice nothing.
+		for (int looks = 0; looks < 100 && found == last; looks++)
+			found = counter;
 		if (found == (last | MARK))
 			good++;
 		else if (found != last)
@@ -28,9 +32,11 @@ static void *count(void *unused) {
 
 int main(void) {
 	pthread_t thread;
+	pthread_create(&thread, NULL, count, NULL);
+	while (counter == 0)
+		;
 	printf("%#llx\n", (unsigned long long)(uintptr_t)&counter);
 	fflush(stdout);
-	pthread_create(&thread, NULL, count, NULL);
 	while (getchar() != EOF)
 		;
 	done = 1;
