@@ -212,10 +212,12 @@ func TestDiffLibraries(t *testing.T) {
 
 // loadedPE is a program of Windows in the memory of a process, whose file is at a path.
 func loadedPE(t *testing.T, bits int) (*machcompat.Task, *address.Module, uint64) {
-	const base = 0x20000000
 	target := testtarget.Start(t)
+	const pages = 64 // more than it has
+	base := target.Address("map r-- %d", pages)
+	target.Do("unmap %#x %d", base, pages*machcompat.HostPageSize())
 	path := t.TempDir() + "/game.exe"
-	target.Do("pe %s %d %d whole", hex.EncodeToString([]byte(path)), bits, base)
+	target.Do("pe %s %d %#x whole", hex.EncodeToString([]byte(path)), bits, base)
 	task, m := moduleOf(t, target.PID, "game.exe")
 	return task, m, base
 }
