@@ -32,8 +32,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.rows) != 15 || len(r.curves) != 5 {
-		t.Errorf("%d rows and %d curves; want 15 and 5", len(r.rows), len(r.curves))
+	if len(r.rows) != 16 || len(r.curves) != 5 {
+		t.Errorf("%d rows and %d curves; want 16 and 5", len(r.rows), len(r.curves))
 	}
 	if !(r.call > 0) {
 		t.Errorf("an empty system call takes %v", r.call)
@@ -91,7 +91,7 @@ func checkRow(t *testing.T, r row) {
 			}
 			for _, value := range s.values {
 				// The target may not notice a stop that is shorter than its look at the clock.
-				if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 || (value == 0 && g.time && r.number != 10) {
+				if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 || (value == 0 && g.time && r.number != 10 && r.number != 16) {
 					t.Errorf("row %d, %s, %s: %v", r.number, g.title, s.name, value)
 				}
 			}
