@@ -4,6 +4,7 @@ package patch
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -28,6 +29,11 @@ var straightTargets = []struct {
 		testtarget.Need(t, "386", "amd64")
 		path := testtarget.BuildC(t, patchedSource, smallFlags...)
 		process := testtarget.StartProcess(t, exec.Command(path))
+		testtarget.WaitFor(t, "the program runs", func() bool { // which says nothing
+			exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", process.PID))
+			_, stat, statErr := readStat(process.PID, process.PID)
+			return err == nil && statErr == nil && filepath.Base(exe) == filepath.Base(path) && stat.StartCode != 0
+		})
 		p := ofProcess(t, process, filepath.Base(path))
 		p.wantResults(false)
 		return p
@@ -47,7 +53,6 @@ func TestAThreadAtEachByte(t *testing.T) {
 				o.stepTo(p.at("straight"))
 				for pc, _ := o.pc(); p.at("straight") <= pc && pc <= c.end; pc, _ = o.pc() {
 					begins[pc] = true
-					o.stepTo(pc)
 					o.step()
 				}
 				o.detach(0)

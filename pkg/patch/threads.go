@@ -261,12 +261,10 @@ func (l *look) afterCall(state machcompat.ThreadState) uint64 {
 	return state.PC + size
 }
 
-// check notes a thread that goes on at an address if that is inside a range. A system call
-// that is made again must not be at its start either: the registers are not what they were
-// before the call.
+// check notes a thread that goes on at an address if that is inside a range.
 func (l *look) check(ranges []codeRange, tid int, address uint64, why string) {
 	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].end > address })
-	if i < len(ranges) && (ranges[i].isInside(address) || why == again && address == ranges[i].start) {
+	if i < len(ranges) && ranges[i].isInside(address) {
 		l.found = append(l.found, Obstacle{TID: tid, Address: address, Start: ranges[i].start, End: ranges[i].end, Why: why})
 	}
 }
@@ -305,7 +303,8 @@ type codeRange struct {
 	// inner says that an instruction of the old code begins inside, so that a thread may
 	// come back there. Where that can't be told it is true.
 	inner bool
-	// begins says that an instruction which is known begins the new code.
+	// begins says that an instruction which is known begins the new code, and no system call
+	// the old one: a thread that is to make it again has other registers than before it.
 	begins bool
 }
 
@@ -394,11 +393,11 @@ const (
 func (d *decoder) reach(i int) (r codeRange, next int) {
 	r, next = d.changed[i], i+1
 	if d.machine == elf.EM_AARCH64 { // where all instructions have the same size
-		r.inner, r.begins = (r.start/4+1)*4 < r.end, r.start%4 == 0
+		r.inner, r.begins = (r.start/4+1)*4 < r.end, r.start%4 == 0 && !d.isSystemCall(r.start)
 		return r, next
 	}
 	_, err := d.size(r.start, true)
-	r.begins = err == nil
+	r.begins = err == nil && !d.isSystemCall(r.start)
 	// Of code whose start is not known, the changes are taken to begin with an instruction,
 	// and a byte to be all of one or inside it, so that nothing comes back behind it.
 	old, second, single := r.start, r.start+1, r.end-r.start == 1
@@ -482,6 +481,23 @@ func (d *decoder) size(at uint64, after bool) (int, error) {
 	size, err := instruction.Size(d.machine, code)
 	d.decoded += size
 	return size, err
+}
+
+// isSystemCall reports whether the old code at an address makes a system call, or can't be
+// read.
+func (d *decoder) isSystemCall(address uint64) bool {
+	var code [4]byte
+	if n, _ := d.memory.ReadAt(code[:], int64(address)); n < 2 {
+		return true
+	}
+	if d.machine == elf.EM_AARCH64 {
+		return code == [4]byte{0x01, 0x00, 0x00, 0xd4} // svc #0
+	}
+	switch [2]byte(code[:]) {
+	case [2]byte{0x0f, 0x05}, [2]byte{0x0f, 0x34}, [2]byte{0xcd, 0x80}: // syscall, sysenter, int 0x80
+		return true
+	}
+	return false
 }
 
 func (l *look) unwinder(machine elf.Machine) *unwind.Unwinder {

@@ -91,14 +91,15 @@ func (o traced) step() {
 	o.wait()
 }
 
-// stepTo runs instructions until the thread comes to a place.
+// stepTo runs instructions until the thread comes to a place: one at least, because only
+// from the stop of a step does it take a signal when it is let go.
 func (o traced) stepTo(place uint64) {
 	const most = 1000
 	for range most {
+		o.step()
 		if pc, _ := o.pc(); pc == place {
 			return
 		}
-		o.step()
 	}
 	o.tb.Errorf("the thread did not come to %#x", place)
 	runtime.Goexit()

@@ -68,10 +68,10 @@ func TestAThreadThatWaits(t *testing.T) {
 			if line != "held" {
 				t.Fatalf("the program says %q; want held", line)
 			}
-			testtarget.WaitForStates(t, p.PID, "S")
 			c := p.code(test.function, test.from, test.to)
 			attempt := func(result string, there []byte, do func(*Plan, context.Context) error) {
 				t.Helper()
+				testtarget.WaitForStates(t, p.PID, "S") // it says so before it waits
 				err := p.try(c, Options{}, do)
 				if test.whys != nil {
 					p.wantInTheWay(err, c, there, p.PID, test.whys...)
