@@ -156,12 +156,12 @@ type look struct {
 	changes   []change
 	ranges    map[elf.Machine][]codeRange // a process may run code of two
 	unwinders map[elf.Machine]*unwind.Unwinder
-	tables    map[*address.Module]unwind.Table
+	images    map[*address.Module]*address.Image // nil for what has none
 	found     []Obstacle
 }
 
 func (x *exchange) newLook() *look {
-	return &look{exchange: x, unwinders: map[elf.Machine]*unwind.Unwinder{}, tables: map[*address.Module]unwind.Table{}}
+	return &look{exchange: x, unwinders: map[elf.Machine]*unwind.Unwinder{}, images: map[*address.Module]*address.Image{}}
 }
 
 // findStarts finds by its symbol where a function begins that no table tells of, as of a Go
@@ -175,8 +175,8 @@ func (x *exchange) findStarts() {
 		if !ok || !c.Code {
 			continue
 		}
-		image, err := m.Image()
-		if err != nil {
+		image := l.image(m)
+		if image == nil {
 			continue
 		}
 		if _, err := l.unwinder(image.Machine).Function(c.Address); err != nil {
@@ -211,10 +211,7 @@ func (l *look) look(tid int) error {
 	if err != nil {
 		return err
 	}
-	ranges, err := l.rangesFor(state.Machine)
-	if err != nil {
-		return err
-	}
+	ranges := l.rangesFor(state.Machine)
 	l.check(ranges, tid, state.PC, running)
 	if state.Again != 0 {
 		l.check(ranges, tid, state.Again, again)
@@ -253,8 +250,7 @@ func (l *look) afterCall(state machcompat.ThreadState) uint64 {
 	if state.Machine != elf.EM_AARCH64 {
 		return 0
 	}
-	code := make([]byte, size)
-	err := l.stopped.ReadBatch([]machcompat.Segment{{Address: state.PC, Data: code}})
+	code, err := l.read(state.PC, size)
 	if err != nil || binary.LittleEndian.Uint32(code) != call {
 		return 0 // code that can't be read can't be run
 	}
@@ -269,22 +265,23 @@ func (l *look) check(ranges []codeRange, tid int, address uint64, why string) {
 	}
 }
 
+func (l *look) read(address uint64, size int) ([]byte, error) {
+	p := make([]byte, size)
+	return p, l.stopped.ReadBatch([]machcompat.Segment{{Address: address, Data: p}})
+}
+
 // lookAtSequence looks at the restartable sequence that a thread runs, out of which the
 // kernel takes it when it goes on: struct rseq_cs of the uapi header linux/rseq.h.
 func (l *look) lookAtSequence(ranges []codeRange, tid int, state machcompat.ThreadState) error {
 	if state.Sequence == 0 {
 		return nil
 	}
-	read := func(address uint64, size int) ([]byte, error) {
-		p := make([]byte, size)
-		return p, l.stopped.ReadBatch([]machcompat.Segment{{Address: address, Data: p}})
-	}
-	pointer, err := read(state.Sequence, 8)
+	pointer, err := l.read(state.Sequence, 8)
 	at := binary.NativeEndian.Uint64(pointer)
 	if err != nil || at == 0 {
 		return err
 	}
-	descriptor, err := read(at, 32)
+	descriptor, err := l.read(at, 32)
 	if err != nil {
 		return err
 	}
@@ -319,18 +316,12 @@ func (r codeRange) isInside(address uint64) bool {
 
 // rangesFor returns the ranges of code that the changes replace, in address order, as a
 // thread of a machine sees them.
-func (l *look) rangesFor(machine elf.Machine) ([]codeRange, error) {
+func (l *look) rangesFor(machine elf.Machine) []codeRange {
 	if known, ok := l.ranges[machine]; ok {
-		return known, nil
+		return known
 	}
 	var changed []codeRange
-	order := make([]int, len(l.changes))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(l.changes[a].Address, l.changes[b].Address) })
-	for _, i := range order {
-		c := l.changes[i]
+	for _, c := range slices.SortedFunc(slices.Values(l.changes), func(a, b change) int { return cmp.Compare(a.Address, b.Address) }) {
 		if !c.of.Code {
 			continue
 		}
@@ -361,7 +352,7 @@ func (l *look) rangesFor(machine elf.Machine) ([]codeRange, error) {
 		i = next
 	}
 	l.ranges[machine] = ranges
-	return ranges, nil
+	return ranges
 }
 
 // decoder tells where instructions begin in functions, in which it goes on and never back.
@@ -515,15 +506,22 @@ func (l *look) table(pc uint64) (unwind.Table, bool) {
 	if !ok {
 		return unwind.Table{}, false
 	}
-	t, known := l.tables[m]
-	if !known {
-		t.Base, t.Size = m.Base, m.Size
-		if image, err := m.Image(); err == nil && image.Unwind.Size > 0 {
-			t.Header, t.HeaderSize = m.Base+image.Unwind.At, image.Unwind.Size
-		}
-		l.tables[m] = t
+	t := unwind.Table{Base: m.Base, Size: m.Size}
+	if image := l.image(m); image != nil && image.Unwind.Size > 0 {
+		t.Header, t.HeaderSize = m.Base+image.Unwind.At, image.Unwind.Size
 	}
 	return t, true
+}
+
+// image returns what the headers of a module say, which it reads once; nil if they can't be
+// read.
+func (l *look) image(m *address.Module) *address.Image {
+	image, known := l.images[m]
+	if !known {
+		image, _ = m.Image()
+		l.images[m] = image
+	}
+	return image
 }
 
 // nameFunctions finds the names of the functions that the obstacles are in.
