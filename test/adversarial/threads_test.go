@@ -131,14 +131,6 @@ func TestParentOfAVforkIsNotStopped(t *testing.T) {
 	target := testtarget.Start(t)
 	base := target.Address("map rw- 1")
 	target.Do("vfork")
-	testtarget.WaitFor(t, "a thread to wait for its child", func() bool {
-		return len(threadsThat(target.PID, func(status string) string {
-			if strings.HasPrefix(statusField(status, "State"), "D") {
-				return "waits"
-			}
-			return ""
-		})) > 0
-	})
 	if err := taskFor(t, target.PID, modes[0].options...).Write(base, []byte("plain")); err != nil {
 		t.Errorf("a write without the stop: %v", err)
 	}

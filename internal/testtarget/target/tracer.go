@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -51,9 +52,11 @@ func caughtSignals(arguments []string) (string, error) {
 var vforkEnd [2]int
 
 // startVfork puts a thread into the wait for the child of a vfork, in which
-// nothing but a kill interrupts it.
+// nothing but a kill interrupts it. It returns once the child runs: from then on the
+// thread does not come out of the kernel.
 func startVfork([]string) (string, error) {
-	if err := unix.Pipe2(vforkEnd[:], 0); err != nil {
+	var runs [2]int
+	if err := errors.Join(unix.Pipe2(vforkEnd[:], 0), unix.Pipe2(runs[:], 0)); err != nil {
 		return "", err
 	}
 	// The runtime does not know that the thread waits: it would wait for it before
@@ -62,23 +65,26 @@ func startVfork([]string) (string, error) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	go func() {
 		runtime.LockOSThread()
-		vforkAndWait(uintptr(vforkEnd[0]), uintptr(vforkEnd[1]))
+		vforkAndWait(uintptr(vforkEnd[0]), uintptr(vforkEnd[1]), uintptr(runs[1]))
 	}()
-	return "", nil
+	_, err := unix.Read(runs[0], make([]byte, 1))
+	return "", err
 }
 
 // vforkAndWait makes a child with its own copy of the memory, which may run
-// nothing of the Go runtime. The child ends when the pipe is closed.
+// nothing of the Go runtime. The child writes a byte to say that it runs, and ends when
+// the other pipe is closed.
 //
 //go:nosplit
 //go:norace
-func vforkAndWait(readEnd, writeEnd uintptr) {
+func vforkAndWait(readEnd, writeEnd, runs uintptr) {
 	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, unix.CLONE_VFORK|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if child != 0 || errno != 0 {
 		return
 	}
 	var b byte
 	unix.RawSyscall(unix.SYS_CLOSE, writeEnd, 0, 0)
+	unix.RawSyscall(unix.SYS_WRITE, runs, uintptr(unsafe.Pointer(&b)), 1)
 	unix.RawSyscall(unix.SYS_READ, readEnd, uintptr(unsafe.Pointer(&b)), 1)
 	for {
 		unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
