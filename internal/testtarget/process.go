@@ -125,7 +125,7 @@ func (p *Process) Line() string {
 	p.tb.Helper()
 	line, err := p.ReadLine()
 	if err != nil {
-		p.tb.Fatalf("%s printed %q and ended: %v", p.cmd.Path, line, err)
+		p.tb.Fatalf("%s printed %q: %v", p.cmd.Path, line, p.howItEnds(err))
 	}
 	return line
 }
@@ -159,6 +159,13 @@ func (p *Process) End() {
 		}
 		p.cmd.Wait()
 	})
+}
+
+// howItEnds adds to the error of speaking to the process how that has ended, or that it
+// had to be killed.
+func (p *Process) howItEnds(err error) error {
+	p.End()
+	return fmt.Errorf("%w (%v)", err, p.cmd.ProcessState)
 }
 
 // Wait closes the input of the process and returns how it ends by itself.
