@@ -125,7 +125,7 @@ func (p *Process) Line() string {
 	p.tb.Helper()
 	line, err := p.ReadLine()
 	if err != nil {
-		p.tb.Fatalf("%s printed %q: %v", p.cmd.Path, line, p.howItEnds(err))
+		p.tb.Fatalf("%s printed %q: %v", p.cmd.Path, line, p.HowItEnds(err))
 	}
 	return line
 }
@@ -161,9 +161,9 @@ func (p *Process) End() {
 	})
 }
 
-// howItEnds adds to the error of speaking to the process how that has ended, or that it
+// HowItEnds adds to the error of speaking to the process how that has ended, or that it
 // had to be killed.
-func (p *Process) howItEnds(err error) error {
+func (p *Process) HowItEnds(err error) error {
 	p.End()
 	return fmt.Errorf("%w (%v)", err, p.cmd.ProcessState)
 }

@@ -60,7 +60,7 @@ func (t *Target) Try(format string, args ...any) string {
 	t.tb.Helper()
 	answer, err := t.Ask(format, args...)
 	if err != nil {
-		t.tb.Fatalf("target: %s: %v", fmt.Sprintf(format, args...), t.howItEnds(err))
+		t.tb.Fatalf("target: %s: %v", fmt.Sprintf(format, args...), t.HowItEnds(err))
 	}
 	return answer
 }
