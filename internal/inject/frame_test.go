@@ -5,9 +5,11 @@ package inject
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
@@ -30,6 +32,9 @@ var steps = []string{
 	"frame", "blocked", "entry", "registers", "number", "exit", "second call", "as it ended", "interrupted",
 	"in a run", "two runs", "a run of two calls", "entry after a run", "exit after a run", "entry after a stop", "exit after a stop",
 }
+
+// anyMoment is no step: the injector goes on until it is killed.
+const anyMoment = "any moment"
 
 func asInjector() bool {
 	variable, ok := os.LookupEnv(injectorVariable)
@@ -67,6 +72,25 @@ func injectUpTo(pid int, step string) error {
 		return err
 	}
 	switch step {
+	case anyMoment:
+		fmt.Println("holding")
+		for {
+			err := Run(ctx, target, func(c *Caller) error {
+				address, err := c.Mmap(0, pageSize, 0)
+				if err == nil {
+					err = c.Munmap(address, pageSize)
+				}
+				return err
+			})
+			if err != nil && !errors.Is(err, ErrNoThread) {
+				return err
+			}
+			session.Resume()
+			if session, err = ptrace.Stop(ctx, pid); err != nil {
+				return err
+			}
+			target.Session = session
+		}
 	case "in a run":
 		return Run(ctx, target, func(c *Caller) error {
 			if err := page(c); err != nil {
@@ -129,7 +153,8 @@ func (t Target) upTo(ctx context.Context, step string) error {
 	if thread.frame == nil {
 		return fmt.Errorf("no frame")
 	}
-	arguments := [6]uint64{0, pageSize, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
+	const hint = 0x10000 // other than the first argument of the call that the stop interrupts
+	arguments := [6]uint64{hint, pageSize, uint64(readWrite), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, math.MaxUint64, 0}
 	before, made, err := thread.prepare(thread.saved.abi.numbers[mmap], arguments)
 	if err != nil {
 		return err
@@ -154,7 +179,8 @@ func (t Target) upTo(ctx context.Context, step string) error {
 		case "second call":
 			_, err = thread.call(ctx, mmap, arguments[:])
 		case "as it ended":
-			err = thread.interruptAgain()
+			thread.last = mmap
+			err = thread.interruptAgain(ctx)
 		case "interrupted":
 			err = thread.stopAgain(ctx)
 		}
@@ -236,6 +262,35 @@ func TestAfterKillAThreadGoesOnWaiting(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whenever the kill comes, all goes on.
+func TestAfterKillAtAnyMomentAllGoesOn(t *testing.T) {
+	testtarget.Need(t, "64-bit tests", "tracing") // of cat, by a sibling
+	killAtAnyMoment := func(t *testing.T, pid int, goesOn func(t *testing.T)) {
+		for range testtarget.Rounds(10) {
+			kill := startInjector(t, pid, anyMoment)
+			time.Sleep(rand.N(20 * time.Millisecond))
+			kill()
+			goesOn(t)
+		}
+		testtarget.WantFree(t, pid)
+	}
+	for _, threads := range []int{0, 3} {
+		t.Run(fmt.Sprintf("a Go program with %d threads that compute", threads), func(t *testing.T) {
+			target := testtarget.Start(t)
+			target.Do("threads %d", threads)
+			killAtAnyMoment(t, target.PID, func(t *testing.T) { target.Do("counts") })
+		})
+	}
+	t.Run("a C program that waits", func(t *testing.T) {
+		cat := testtarget.StartProcess(t, exec.Command("cat"))
+		killAtAnyMoment(t, cat.PID, func(t *testing.T) {
+			if line, err := cat.Ask("on"); line != "on" {
+				t.Fatalf("cat says %q, %v", line, cat.HowItEnds(err))
+			}
+		})
+	})
 }
 
 // What a frame takes is in every program that has a C library, or is in Go.

@@ -22,8 +22,9 @@ type thread struct {
 	before linux.StopInfo // why it is stopped
 	saved  registers
 	mask   uint64
-	taken  bool  // it must be given back
-	lost   error // why it can't be
+	taken  bool     // it must be given back
+	last   function // that it was made to call
+	lost   error    // why it can't be
 
 	vectors []byte        // registers that system calls destroy
 	frame   *restoreFrame // nil when it has none
@@ -64,7 +65,7 @@ func (t *thread) call(ctx context.Context, f function, arguments []uint64) (uint
 	if t.lost != nil {
 		return 0, t.lost
 	}
-	ctx = t.bound(ctx)
+	ctx, t.last = t.bound(ctx), f
 	err = t.enter(ctx, &before, &made)
 	if err == nil {
 		err = t.runToSystemCall(ctx) // the exit
@@ -302,7 +303,7 @@ func (t *thread) giveBack(ctx context.Context) error {
 		return nil
 	}
 	ctx = t.bound(ctx)
-	if err := t.interruptAgain(); err != nil {
+	if err := t.interruptAgain(ctx); err != nil {
 		return err
 	}
 	if err := t.stopAgain(ctx); err != nil {
@@ -320,10 +321,9 @@ func (t *thread) giveBack(ctx context.Context) error {
 	return nil
 }
 
-// interruptAgain makes the call, which has been made and at whose exit the thread is,
-// the one that the stop interrupted, which then ends as it did. Its first argument the
-// kernel has noted at the entry. On x86 the registers say all that.
-func (t *thread) interruptAgain() error {
+// interruptAgain makes the last call, at whose exit the thread is, the one that the stop
+// interrupted, which then ends as it did. On x86 the registers say all that.
+func (t *thread) interruptAgain(ctx context.Context) error {
 	r := t.saved
 	if r.abi.interrupted == nil {
 		return nil
@@ -331,6 +331,16 @@ func (t *thread) interruptAgain() error {
 	errno := r.abi.interrupted(t)
 	if errno == 0 {
 		return nil
+	}
+	// The kernel keeps the first argument of the last call for itself: the one before the
+	// tracer changed it, or the one after, as in Linux 6.12.117. So that one more call is
+	// made, with the argument of the interrupted one; of a length of 0, it does nothing.
+	_, err := t.call(ctx, t.last, []uint64{r.get(r.abi.arguments[0]), 0})
+	if _, made := err.(unix.Errno); err != nil && !made {
+		if t.lost == nil { // it is not allowed; then the interrupted call begins anew, whatever happens meanwhile
+			return nil
+		}
+		return err
 	}
 	r.set(r.abi.pc, r.get(r.abi.pc)+uint64(len(r.abi.instruction)))
 	r.set(r.abi.result, -uint64(errno))
