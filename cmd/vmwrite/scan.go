@@ -499,12 +499,7 @@ func loadCandidates(path string, pid int) (*search.Candidates, error) {
 
 // identityOf tells this run of a process from others.
 func identityOf(pid int) (string, error) {
-	var buffer [procstatus.StatSize]byte
-	text, err := procstatus.ReadStatText(pid, pid, &buffer)
-	if err != nil {
-		return "", mapsError(pid, err)
-	}
-	stat, err := procstatus.ParseStat(text)
+	text, stat, err := procstatus.ReadStatText(pid, pid, new([procstatus.StatSize]byte))
 	if err != nil {
 		return "", mapsError(pid, err)
 	}

@@ -48,18 +48,18 @@ const StatSize = 1024
 // ReadStat reads the stat of a thread of a process, without its text. The error wraps
 // ENOENT or ESRCH when there is none.
 func ReadStat(pid, tid int) (Stat, error) {
-	var buffer [StatSize]byte
-	text, err := ReadStatText(pid, tid, &buffer)
-	if err != nil {
-		return Stat{}, err
-	}
-	return ParseStat(text)
+	_, s, err := ReadStatText(pid, tid, new([StatSize]byte))
+	return s, err
 }
 
-// ReadStatText reads the text of the stat of a thread into a buffer.
-func ReadStatText(pid, tid int, buffer *[StatSize]byte) ([]byte, error) {
+// ReadStatText is ReadStat with the text, which it reads into a buffer.
+func ReadStatText(pid, tid int, buffer *[StatSize]byte) (text []byte, s Stat, err error) {
 	n, err := poller.Read("/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid)+"/stat", buffer[:])
-	return buffer[:n], err
+	if err != nil {
+		return nil, Stat{}, err
+	}
+	s, err = ParseStat(buffer[:n])
+	return buffer[:n], s, err
 }
 
 var errStat = errors.New("malformed /proc/PID/task/TID/stat")

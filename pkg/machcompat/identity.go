@@ -174,13 +174,10 @@ func (i *identity) parse(text []byte, buffer *[procstatus.StatSize]byte) ([]byte
 	}
 	err = procmaps.ErrGone
 	listErr := tryThreads(i.pid, func(tid int) bool {
-		other, readErr := procstatus.ReadStatText(i.pid, tid, buffer)
-		if readErr == nil {
-			stat, readErr = procstatus.ParseStat(other)
-		}
-		if readErr == nil && stat.StartCode != 0 {
+		other, of, readErr := procstatus.ReadStatText(i.pid, tid, buffer)
+		if readErr == nil && of.StartCode != 0 {
 			// If the process is still there, the number meant it.
-			text = other
+			text, stat = other, of
 			_, err = i.read(new([procstatus.StatSize]byte))
 			return true
 		}

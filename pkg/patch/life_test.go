@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ func TestTheFirstThreadEnds(t *testing.T) {
 	p.release()
 	p.wantLines("ready")
 	testtarget.WaitFor(t, "the end of the first thread", func() bool {
-		_, stat, err := readStat(p.PID, p.PID)
+		stat, err := procstatus.ReadStat(p.PID, p.PID)
 		return err == nil && stat.StartCode == 0
 	})
 	open := func(int) (Process, func(), error) { return Of(p.task), func() {}, nil }

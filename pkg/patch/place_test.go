@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/vmwrite/vmwrite/internal/procstatus"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 )
 
@@ -31,7 +32,7 @@ var straightTargets = []struct {
 		process := testtarget.StartProcess(t, exec.Command(path))
 		testtarget.WaitFor(t, "the program runs", func() bool { // which says nothing
 			exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", process.PID))
-			_, stat, statErr := readStat(process.PID, process.PID)
+			stat, statErr := procstatus.ReadStat(process.PID, process.PID)
 			return err == nil && statErr == nil && filepath.Base(exe) == filepath.Base(path) && stat.StartCode != 0
 		})
 		p := ofProcess(t, process, filepath.Base(path))

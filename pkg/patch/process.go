@@ -100,7 +100,8 @@ func identityOf(pid int) (i identity, err error) {
 	if i.Space, err = os.Readlink("/proc/self/ns/pid"); err != nil {
 		return i, err
 	}
-	text, stat, err := readStat(pid, pid)
+	buffer := new([procstatus.StatSize]byte)
+	text, stat, err := procstatus.ReadStatText(pid, pid, buffer)
 	start := stat.Start
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		if unix.Kill(pid, 0) != unix.ESRCH { // hidepid of proc(5)
@@ -109,7 +110,7 @@ func identityOf(pid int) (i identity, err error) {
 		return i, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	if err == nil && stat.StartCode == 0 { // the first thread may have ended before the others
-		text, stat, err = statOfOther(pid)
+		text, stat, err = statOfOther(pid, buffer)
 	}
 	if err == nil && stat.StartCode == 1 {
 		err = fmt.Errorf("the process does not show which program it runs: %w", unix.EPERM)
@@ -121,22 +122,12 @@ func identityOf(pid int) (i identity, err error) {
 	return i, nil
 }
 
-func readStat(pid, tid int) ([]byte, procstatus.Stat, error) {
-	var buffer [procstatus.StatSize]byte
-	text, err := procstatus.ReadStatText(pid, tid, &buffer)
-	if err != nil {
-		return nil, procstatus.Stat{}, err
-	}
-	stat, err := procstatus.ParseStat(text)
-	return text, stat, err
-}
-
-// statOfOther is readStat of a thread that has not ended. The error wraps ErrGone if there
+// statOfOther is ReadStatText of a thread that has not ended. The error wraps ErrGone if there
 // is none.
-func statOfOther(pid int) ([]byte, procstatus.Stat, error) {
+func statOfOther(pid int, buffer *[procstatus.StatSize]byte) ([]byte, procstatus.Stat, error) {
 	tids, _ := procstatus.Threads(pid)
 	for _, tid := range tids {
-		if text, stat, err := readStat(pid, tid); err == nil && stat.StartCode != 0 {
+		if text, stat, err := procstatus.ReadStatText(pid, tid, buffer); err == nil && stat.StartCode != 0 {
 			return text, stat, nil
 		}
 	}
