@@ -124,14 +124,14 @@ func startStuck(t *testing.T) (pid int, file string) {
 	}
 	cmd := exec.Command(path)
 	process := testtarget.StartProcess(t, cmd)
-	task, err := machcompat.TaskForPID(process.PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer task.Close()
 	var last uint64
 	testtarget.WaitFor(t, "the program to be stuck", func() (same bool) {
-		err := task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
+		task, err := machcompat.TaskForPID(process.PID) // anew, because it may not run the program yet
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer task.Close()
+		err = task.Stopped(context.Background(), func(s *machcompat.Stopped) error {
 			state, err := s.ThreadState(process.PID)
 			same, last = state.PC == last, state.PC
 			return err

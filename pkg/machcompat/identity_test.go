@@ -356,3 +356,18 @@ func wantGone(t *testing.T, call string, err error) {
 		t.Errorf("%s = %v; want KERN_INVALID_ARGUMENT and ESRCH", call, err)
 	}
 }
+
+// A process is there while it only begins to run a program, which has no code yet. Whether
+// a task is that of the program or of the one before, only the process could say.
+func TestTaskOfAProcessThatBeginsToRunAProgram(t *testing.T) {
+	testtarget.Need(t, "own children")
+	for range testtarget.Rounds(100) {
+		process := testtarget.StartProcess(t, exec.Command("cat"))
+		task, err := machcompat.TaskForPID(process.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task.Close()
+		process.End()
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vmwrite/vmwrite/internal/diagnose"
 	"github.com/vmwrite/vmwrite/internal/inject"
@@ -129,7 +130,8 @@ func (p *process) leave() {
 
 // TaskForPID takes hold of the process pid (Mach's task_for_pid). The kernel
 // must allow the caller to trace it (PTRACE_MODE_ATTACH in ptrace(2)), which is
-// tried here without changing anything.
+// tried here without changing anything. While the process is about to run a program
+// (execve(2)) it is waited for, no longer than a second.
 //
 // The error is an [*Error] with KERN_FAILURE: no such process, a zombie or a
 // kernel thread (ESRCH), or no permission (EPERM, EACCES), which Hint then
@@ -137,17 +139,20 @@ func (p *process) leave() {
 // backend that was asked for; or with KERN_INVALID_ARGUMENT for [Atomic] together
 // with [StopNever].
 func TaskForPID(pid int, opts ...Option) (*Task, error) {
-	p := &process{pid: pid, vm: pwrite.ProcessVM{PID: pid}, identity: identity{stat: -1}}
-	p.stops.opening = make(chan struct{}, 1)
-	p.settings.stopTimeout = DefaultStopTimeout
+	settings := settings{stopTimeout: DefaultStopTimeout}
 	for _, opt := range opts {
-		opt(&p.settings)
+		opt(&settings)
 	}
-	if p.settings.atomic && p.settings.stop == StopNever {
+	if settings.atomic && settings.stop == StopNever {
 		return nil, &Error{Op: opTaskForPID, PID: pid, Code: KERN_INVALID_ARGUMENT, Err: errors.New("atomic writes need the target stopped, and the options forbid to stop it")}
 	}
-	if err := p.acquire(); err != nil {
-		p.release()
+	p, err := openProcess(pid, settings)
+	// One that is there all the same is about to run a program, of which nothing can be told yet.
+	for end := time.Now().Add(longestStart); errors.Is(err, unix.ESRCH) && isRunning(pid) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		p, err = openProcess(pid, settings)
+	}
+	if err != nil {
 		e := &Error{Op: opTaskForPID, PID: pid, Code: KERN_FAILURE, Err: err}
 		if errors.Is(err, pwrite.ErrRefused) {
 			e.Code = KERN_NOT_SUPPORTED
@@ -161,6 +166,26 @@ func TaskForPID(pid int, opts ...Option) (*Task, error) {
 	t := &Task{process: p}
 	t.dropped = runtime.AddCleanup(t, func(p *process) { go p.close() }, p)
 	return t, nil
+}
+
+// longestStart is for how long execve(2) is waited for, in the middle of which the program
+// has no code yet.
+const longestStart = time.Second
+
+// isRunning reports whether a process is there that runs programs, and has not ended.
+func isRunning(pid int) bool {
+	stat, err := procstatus.ReadStat(pid, pid)
+	return err == nil && stat.Flags&procstatus.PF_KTHREAD == 0 && stat.State != 'Z' && stat.State != 'X'
+}
+
+func openProcess(pid int, settings settings) (*process, error) {
+	p := &process{pid: pid, settings: settings, vm: pwrite.ProcessVM{PID: pid}, identity: identity{stat: -1}}
+	p.stops.opening = make(chan struct{}, 1)
+	if err := p.acquire(); err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
 }
 
 // acquire opens what p holds. A pidfd comes first: as long as its process lives,
