@@ -21,6 +21,23 @@ struct machcompat_task {
 	int32_t suspend_count;
 };
 
+/*
+ * The registers of a thread: the machine is a number of ELF, the general ones stand by
+ * their DWARF numbers, and the selectors are cs, ss, ds, es, fs and gs.
+ */
+struct machcompat_state {
+	int machine;
+	unsigned count; /* of the general ones */
+	uint64_t pc, flags, numbered[32], selectors[6];
+};
+
+/* A thread with all that any flavor tells of it. Times are in nanoseconds. */
+struct machcompat_thread {
+	uint64_t id, user, system;
+	int32_t usage, policy, nice, suspend_count;
+	char state, name[64];
+};
+
 /* process.c: true in the child of a fork, where no Go function may be called. */
 int machcompat_in_child(void);
 

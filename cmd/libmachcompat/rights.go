@@ -15,10 +15,10 @@ const (
 
 // spaceCode says whether a task's names can be changed: only this process's can.
 func spaceCode(space C.uint) machcompat.KernReturn {
-	switch {
-	case portName(space) == selfName:
+	if portName(space) == selfName {
 		return machcompat.KERN_SUCCESS
-	case ports.task(portName(space)) != nil:
+	}
+	if task, isThread := ports.task(portName(space)); task != nil || isThread {
 		return machcompat.KERN_INVALID_TASK
 	}
 	return machcompat.MACH_SEND_INVALID_DEST
@@ -28,12 +28,16 @@ func isNullOrDead(name C.uint) bool {
 	return portName(name) == nullName || portName(name) == deadName
 }
 
-// changeRefs changes how often a name is held. A task that nothing holds any more
-// is closed, after the calls on it that are under way.
+// changeRefs changes how often a name is held. A task that is no longer named is resumed,
+// and one that nothing holds any more is closed, after the calls on it that are under way.
 func changeRefs(name C.uint, delta int64) C.int {
-	task, code := ports.change(portName(name), delta)
-	if task != nil {
-		task.Close()
+	dropped, code := ports.change(portName(name), delta)
+	switch {
+	case dropped.whole:
+		dropped.task.Close()
+	case dropped.task != nil:
+		for dropped.task.Resume() == nil {
+		}
 	}
 	return C.int(code)
 }

@@ -49,9 +49,9 @@ func taskOf(name C.uint) (*machcompat.Task, C.int) {
 		task, err := ownTask()
 		return task, codeOf(err)
 	}
-	held := ports.task(portName(name))
-	if held == nil {
-		return nil, C.int(machcompat.MACH_SEND_INVALID_DEST)
+	held, code := otherTask(name)
+	if code != 0 {
+		return nil, code
 	}
 	return held.Task, C.int(machcompat.KERN_SUCCESS)
 }
@@ -73,8 +73,8 @@ func hold(pid int) (portName, C.int) {
 		return nullName, codeOf(err)
 	}
 	identity := processIdentity(pid)
-	if name, old := ports.ofPID(pid); old != nil && identity != "" && old.identity == identity && old.Check(0, 0) == nil {
-		if _, code := ports.change(name, 1); code != machcompat.KERN_INVALID_NAME {
+	if old := ports.ofPID(pid); old != nil && identity != "" && old.identity == identity && old.Check(0, 0) == nil {
+		if name, code := ports.again(old); code != machcompat.KERN_INVALID_NAME {
 			task.Close()
 			return name, C.int(code)
 		}
@@ -134,8 +134,11 @@ func otherTask(name C.uint) (*heldTask, C.int) {
 	if portName(name) == selfName {
 		return nil, C.int(machcompat.KERN_NOT_SUPPORTED)
 	}
-	held := ports.task(portName(name))
-	if held == nil {
+	held, isThread := ports.task(portName(name))
+	switch {
+	case isThread:
+		return nil, C.int(machcompat.KERN_INVALID_ARGUMENT)
+	case held == nil:
 		return nil, C.int(machcompat.MACH_SEND_INVALID_DEST)
 	}
 	return held, 0

@@ -122,7 +122,8 @@ func TestTheFirstThreadMayEndOnceItIsSeized(t *testing.T) {
 	seized, end := make(chan error), make(chan error)
 	released := make(chan bool)
 	go func() {
-		session := &Session{pid: target.PID, threads: map[int]*thread{target.PID: {}}, endTurn: func() {}}
+		session := newTrace(target.PID)
+		session.threads[target.PID] = &thread{}
 		onThread(func() {
 			seized <- unix.PtraceSeize(target.PID)
 			<-end

@@ -7,6 +7,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
@@ -24,10 +26,29 @@ type Registers struct {
 	// return address of x86 and the stack pointer of arm64: the processor supplements of
 	// the System V ABI, "DWARF for the Arm 64-bit Architecture".
 	Numbered []uint64
+	Flags    uint64 // RFLAGS of x86, PSTATE of arm64
+	// Selectors are cs, ss, ds, es, fs and gs of x86, nil elsewhere. They can't be set.
+	Selectors []uint64
 	// Sequence is the address of the thread's pointer to the descriptor of the restartable
 	// sequence that it runs (rseq(2)): rseq_cs of the uapi header linux/rseq.h. It is 0 if
 	// it has registered none, or the kernel can't tell.
 	Sequence uint64
+
+	read   uint64 // PC as it was read
+	number uint64 // of the system call that is made again, where Again is not 0
+}
+
+// AtSystemCall returns the registers as they are when the system call that the stop has
+// interrupted is about to be made again, in which the instruction comes next that makes
+// it. Without Again, as on arm64 where the kernel shows a thread so, they are as they were.
+// They can be set at any later time, on which the call is made anew.
+func (r Registers) AtSystemCall() Registers {
+	if r.Again != 0 {
+		r.Numbered = slices.Clone(r.Numbered)
+		r.Numbered[0], r.Numbered[len(r.Numbered)-1] = r.number, r.Again
+		r.PC, r.read, r.Again, r.number = r.Again, r.Again, 0, 0
+	}
+	return r
 }
 
 // registerSet is what NT_PRSTATUS shows of a thread of one machine: which it is, is told
@@ -37,24 +58,32 @@ type registerSet struct {
 	words, width     int
 	pc               int   // places of registers, in words
 	numbered         []int // by DWARF number
+	flags            int
+	selectors        []int
 	original, result int   // the system call, and what it returned; both 0 for none
+	arguments        []int // of the system call, by DWARF number
 	systemCallSize   uint64
+	// Bits of the flags that say that a branch has led to the next instruction.
+	branched uint64
 }
 
 var registerSets = []registerSet{
 	{ // user_regs_struct: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ...
 		machine: elf.EM_X86_64, words: 27, width: 8, pc: 16,
 		numbered: []int{10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16},
-		original: 15, result: 10, systemCallSize: 2,
+		flags:    18, selectors: []int{17, 20, 23, 24, 25, 26},
+		original: 15, result: 10, arguments: []int{5, 4, 1, 10, 8, 9}, systemCallSize: 2,
 	},
 	{ // ebx ecx edx esi edi ebp eax xds xes xfs xgs orig_eax eip xcs eflags esp xss
 		machine: elf.EM_386, words: 17, width: 4, pc: 12,
 		numbered: []int{6, 1, 2, 0, 15, 5, 3, 4, 12},
-		original: 11, result: 6, systemCallSize: 2,
+		flags:    14, selectors: []int{13, 16, 7, 8, 9, 10},
+		original: 11, result: 6, arguments: []int{3, 1, 2, 6, 7, 5}, systemCallSize: 2,
 	},
 	{ // user_pt_regs: x0 to x30 sp pc pstate. The kernel shows a thread that makes a call again as it comes to that.
 		machine: elf.EM_AARCH64, words: 34, width: 8, pc: 32,
 		numbered: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
+		flags:    33, branched: 3 << 10,
 	},
 }
 
@@ -72,36 +101,117 @@ func (s *Session) Registers(tid int) (r Registers, err error) {
 }
 
 func readRegisters(tid int) (r Registers, err error) {
-	var data [512]byte
+	var data [registersRoom]byte
+	set, err := readSet(tid, &data)
+	if err == nil {
+		r = set.read(data[:])
+		r.Sequence, _ = linux.PtraceRseqCriticalSection(tid)
+	}
+	return r, err
+}
+
+const registersRoom = 512 // more than any set takes
+
+// readSet reads the registers of a thread as the kernel shows them.
+func readSet(tid int, data *[registersRoom]byte) (registerSet, error) {
 	size, err := linux.PtraceRegisterSet(tid, unix.NT_PRSTATUS, data[:])
 	if err != nil {
-		return r, err
+		return registerSet{}, err
 	}
 	for _, set := range registerSets {
 		if set.words*set.width == size {
-			r = set.read(data[:size])
-			r.Sequence, _ = linux.PtraceRseqCriticalSection(tid)
-			return r, nil
+			return set, nil
 		}
 	}
-	return r, ErrMachine
+	return registerSet{}, ErrMachine
+}
+
+func (set registerSet) get(data []byte, place int) uint64 {
+	if set.width == 4 {
+		return uint64(binary.NativeEndian.Uint32(data[place*4:]))
+	}
+	return binary.NativeEndian.Uint64(data[place*8:])
+}
+
+func (set registerSet) put(data []byte, place int, value uint64) {
+	if set.width == 4 {
+		binary.NativeEndian.PutUint32(data[place*4:], uint32(value))
+		return
+	}
+	binary.NativeEndian.PutUint64(data[place*8:], value)
 }
 
 func (set registerSet) read(data []byte) Registers {
-	get := func(place int) uint64 {
-		if set.width == 4 {
-			return uint64(binary.NativeEndian.Uint32(data[place*4:]))
-		}
-		return binary.NativeEndian.Uint64(data[place*8:])
-	}
-	r := Registers{Machine: set.machine, PC: get(set.pc)}
+	r := Registers{Machine: set.machine, PC: set.get(data, set.pc), Flags: set.get(data, set.flags)}
+	r.read = r.PC
 	for _, place := range set.numbered {
-		r.Numbered = append(r.Numbered, get(place))
+		r.Numbered = append(r.Numbered, set.get(data, place))
 	}
-	if set.original != 0 && int32(get(set.original)) >= 0 && restarts(int32(get(set.result))) {
-		r.Again = r.PC - set.systemCallSize
+	for _, place := range set.selectors {
+		r.Selectors = append(r.Selectors, set.get(data, place))
+	}
+	if set.original != 0 && int32(set.get(data, set.original)) >= 0 && restarts(int32(set.get(data, set.result))) {
+		r.Again, r.number = r.PC-set.systemCallSize, set.get(data, set.original)
 	}
 	return r
+}
+
+// ErrRegisters means that registers are none that a thread can have.
+var ErrRegisters = errors.New("the thread can't have such registers")
+
+// SetRegisters sets PC, Flags and Numbered, but for another PC in that, of a stopped thread. What was read and is not
+// changed sets the thread back to where it was, in the middle of an interrupted system call
+// too; where PC is changed, no call is made again. The error is a [StopError].
+func (s *Session) SetRegisters(tid int, r Registers) (err error) {
+	doErr := s.Do(func() {
+		if err = writeRegisters(tid, r); err != nil {
+			err = &StopError{TID: tid, Err: err}
+		}
+	})
+	return errors.Join(doErr, err)
+}
+
+func writeRegisters(tid int, r Registers) error {
+	var data [registersRoom]byte
+	set, err := readSet(tid, &data)
+	switch {
+	case err != nil:
+		return err
+	case r.Machine != set.machine || len(r.Numbered) != len(set.numbered):
+		return ErrRegisters
+	}
+	now := set.read(data[:])
+	for i, place := range set.numbered {
+		set.put(data[:], place, r.Numbered[i])
+	}
+	if r.PC != r.read {
+		r.Flags &^= set.branched
+	}
+	set.put(data[:], set.flags, r.Flags)
+	set.put(data[:], set.pc, r.PC)
+	switch {
+	case set.original == 0:
+	case set.goesOn(now, r): // what shows as a call that is to be made again may have waited for part of its time
+		set.put(data[:], set.pc, now.PC)
+		set.put(data[:], set.result, now.Numbered[0])
+	case r.Again != 0 && r.PC == r.read:
+		set.put(data[:], set.original, r.number)
+	default: // else the kernel would take it for one in the call that the stop interrupted
+		set.put(data[:], set.original, ^uint64(0))
+	}
+	err = linux.PtraceSetRegisterSet(tid, unix.NT_PRSTATUS, data[:set.words*set.width])
+	if err == unix.EINVAL || err == unix.EIO {
+		err = fmt.Errorf("%w: %w", ErrRegisters, err)
+	}
+	return err
+}
+
+// goesOn reports whether registers that are to be set stand where a thread is that is
+// about to make a system call again: see AtSystemCall.
+func (set registerSet) goesOn(now, r Registers) bool {
+	shown := now.AtSystemCall()
+	same := func(n int) bool { return r.Numbered[n] == shown.Numbered[n] }
+	return now.Again != 0 && r.PC == shown.PC && same(0) && !slices.ContainsFunc(set.arguments, func(n int) bool { return !same(n) })
 }
 
 // restarts reports whether a result is one by which the kernel makes a system call again
@@ -118,12 +228,15 @@ func restarts(result int32) bool {
 // end.
 var ErrJobControl = errors.New("job control keeps the thread stopped")
 
+// ErrHeld means that a [Hold] keeps a thread stopped.
+var ErrHeld = errors.New("the thread is suspended")
+
 // RunThread lets one thread run for about that time, and stops it again, with every thread
 // that it has created meanwhile. It may run another program afterwards, or have ended. A
 // single step would be shorter, but leaves a SIGTRAP behind by which the process dies if
 // this program is killed before it has told the kernel that it saw the stop.
 //
-// The error is a [StopError]: [ErrJobControl], [ErrNotAdopted] in a stop of the caller's
+// The error is a [StopError]: [ErrJobControl], [ErrHeld], [ErrNotAdopted] in a stop of the caller's
 // own, or that of a thread that does not stop before the end of ctx, which then runs.
 func (s *Session) RunThread(ctx context.Context, tid int, d time.Duration) (err error) {
 	if s.adopted {
@@ -135,8 +248,11 @@ func (s *Session) RunThread(ctx context.Context, tid int, d time.Duration) (err 
 
 func (s *Session) runThread(ctx context.Context, tid int, d time.Duration) error {
 	t := s.threads[tid]
-	if t == nil {
+	switch {
+	case t == nil:
 		return &StopError{TID: tid, Err: unix.ESRCH}
+	case t.holds > 0:
+		return &StopError{TID: tid, Err: ErrHeld}
 	}
 	stop, err := linux.PtraceStopInfo(tid)
 	if err == nil && stop.IsEvent() && stop.Signal != int32(unix.SIGTRAP) {

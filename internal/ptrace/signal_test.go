@@ -27,8 +27,8 @@ func TestASignalDuringTheStopArrivesAfterIt(t *testing.T) {
 // seizeInDelivery seizes all threads and has one of them stop where it is about
 // to take a signal: between the seizing of a thread and its interruption there
 // is such a moment.
-func seizeInDelivery(pid int, signal unix.Signal) (*Session, error) {
-	session := &Session{pid: pid, threads: map[int]*thread{}, endTurn: func() {}}
+func seizeInDelivery(pid int, signal unix.Signal) (*trace, error) {
+	session := newTrace(pid)
 	tids, err := threadsOf(pid)
 	if err != nil {
 		return nil, err

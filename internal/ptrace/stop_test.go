@@ -169,14 +169,7 @@ func TestASessionThatLastsIsErrBusyToTheNextOne(t *testing.T) {
 func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 	target := testtarget.Start(t)
 	target.Do("threads 3")
-	session := &Session{
-		pid:      target.PID,
-		threads:  map[int]*thread{},
-		resume:   make(chan struct{}),
-		done:     make(chan struct{}),
-		requests: make(chan func()),
-		endTurn:  func() {},
-	}
+	session := &Session{trace: newTrace(target.PID), endTurn: func() {}}
 	stopped := make(chan struct{})
 	isMain := make(chan bool, 1)
 	onMainThread <- func() {
@@ -191,7 +184,7 @@ func TestTheMainThreadDoesNotTraceItself(t *testing.T) {
 			}
 			session.Resume()
 		}()
-		session.trace(context.Background().Err, func() {
+		session.run(func(t *trace) error { return t.stopAll(context.Background().Err) }, func() {
 			close(stopped)
 			session.serve()
 		})

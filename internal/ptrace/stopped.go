@@ -22,7 +22,7 @@ var ErrNotAdopted = errors.New("this thread of the program does not trace it, or
 // done with the session. [Session.Resume] lets nothing go on. The error is a
 // [StopError] that wraps [ErrNotAdopted] for a thread that is not so stopped.
 func Adopt(pid int) (*Session, error) {
-	s := &Session{pid: pid, adopted: true, threads: map[int]*thread{}}
+	s := &Session{trace: newTrace(pid), adopted: true}
 	tids, err := threadsOf(pid)
 	if err != nil {
 		return nil, err
@@ -48,11 +48,11 @@ func (s *Session) PID() int { return s.pid }
 func (s *Session) Adopted() bool { return s.adopted }
 
 // TIDs lists the threads that are stopped, the first thread of the process first.
-func (s *Session) TIDs() []int {
-	tids := slices.Sorted(maps.Keys(s.threads))
-	if i := slices.Index(tids, s.pid); i > 0 {
+func (tr *trace) TIDs() []int {
+	tids := slices.Sorted(maps.Keys(tr.threads))
+	if i := slices.Index(tids, tr.pid); i > 0 {
 		copy(tids[1:], tids[:i])
-		tids[0] = s.pid
+		tids[0] = tr.pid
 	}
 	return tids
 }

@@ -20,29 +20,87 @@ import (
 // stopAll seizes and stops threads until those that are stopped are all that there
 // are. A thread that still runs may create one that no list shows yet; a stopped one
 // can't.
-func (s *Session) stopAll(expired func() error) error {
+func (tr *trace) stopAll(expired func() error) error {
 	var r reaper
 	defer r.stop()
 	for {
-		changed, err := s.seizeNew(&r)
+		changed, err := tr.seizeNew(&r)
 		if err != nil {
 			return err
 		}
-		gone, err := s.awaitStops(expired)
+		gone, err := tr.awaitStops(expired)
 		if err != nil {
 			return err
 		}
-		if s.isWhole() || !changed && !gone {
+		if tr.isWhole() || !changed && !gone {
 			break
 		}
 		if err := expired(); err != nil {
-			return timeout(err, s.pid, ErrTimeout)
+			return timeout(err, tr.pid, ErrTimeout)
 		}
 	}
-	if len(s.threads) == 0 {
-		return &StopError{TID: s.pid, Err: unix.ESRCH}
+	if len(tr.threads) == 0 {
+		return &StopError{TID: tr.pid, Err: unix.ESRCH}
 	}
+	tr.whole = true
 	return nil
+}
+
+// stopOne seizes, stops and holds one thread.
+func (tr *trace) stopOne(tid int, expired func() error) (*thread, error) {
+	var r reaper
+	defer r.stop()
+	if len(tr.threads) > 0 {
+		r.start(tr.pid)
+	}
+	fail := func(err error) error { return &StopError{TID: tid, Err: err} }
+	one := tr.threads[tid]
+	if one != nil {
+		switch gone, err := one.look(tr.pid, tid, true); {
+		case err != nil:
+			return nil, fail(err)
+		case gone: // the number may be that of another one now
+			delete(tr.threads, tid)
+			one, tr.lost = nil, true
+		}
+	}
+	if one == nil {
+		if unix.Tgkill(tr.pid, tid, 0) != nil || isKernelWorker(tr.pid, tid) {
+			return nil, fail(unix.ESRCH)
+		}
+		switch err := seize(tr.pid, tid); err {
+		case nil:
+			one = &thread{}
+			tr.threads[tid] = one
+		case errEnded:
+			return nil, fail(unix.ESRCH)
+		default:
+			return nil, fail(err)
+		}
+	}
+	var w waiter
+	for !one.stopped {
+		switch gone, err := one.look(tr.pid, tid, w.long()); {
+		case err != nil:
+			return nil, fail(err)
+		case gone:
+			delete(tr.threads, tid)
+			tr.lost = true
+			return nil, fail(unix.ESRCH)
+		case one.stopped:
+			continue
+		}
+		if err := expired(); err != nil {
+			return nil, timeout(err, tid, ErrTimeout)
+		}
+		w.wait()
+	}
+	// It may have ended before it was seized, and its number gone to another process.
+	if unix.Tgkill(tr.pid, tid, 0) != nil {
+		return nil, fail(unix.ESRCH)
+	}
+	one.holds++
+	return one, nil
 }
 
 // isWhole reports whether the threads that were all seen stopped are all that the
@@ -50,12 +108,12 @@ func (s *Session) stopAll(expired func() error) error {
 // stopped thread, an exec, an exit or a kill of the process, ends all others with it.
 // So one tells for all that none has ended by the time of the count. Where the process
 // has threads that don't stop, a list of them must tell.
-func (s *Session) isWhole() bool {
-	if countThreads(s.pid) != len(s.threads) {
+func (tr *trace) isWhole() bool {
+	if countThreads(tr.pid) != len(tr.threads) {
 		return false
 	}
-	for tid, t := range s.threads {
-		gone, err := t.look(s.pid, tid, false)
+	for tid, t := range tr.threads {
+		gone, err := t.look(tr.pid, tid, false)
 		return err == nil && !gone && t.stopped
 	}
 	return false
@@ -68,28 +126,28 @@ func timeout(cause error, tid int, err error) error {
 
 // seizeNew seizes and interrupts the threads that are not seized yet. The list
 // must be looked at again when it changed meanwhile.
-func (s *Session) seizeNew(r *reaper) (changed bool, err error) {
-	tids, err := threadsOf(s.pid)
+func (tr *trace) seizeNew(r *reaper) (changed bool, err error) {
+	tids, err := threadsOf(tr.pid)
 	if err != nil {
 		return false, err
 	}
 	listed := len(tids)
 	// All are asked for what they are before the first one stops.
-	tids = slices.DeleteFunc(tids, func(tid int) bool { return s.threads[tid] != nil || isKernelWorker(s.pid, tid) })
-	if len(s.threads)+len(tids) > 1 {
-		r.start(s.pid)
+	tids = slices.DeleteFunc(tids, func(tid int) bool { return tr.threads[tid] != nil || isKernelWorker(tr.pid, tid) })
+	if len(tr.threads)+len(tids) > 1 {
+		r.start(tr.pid)
 	}
 	for _, tid := range tids {
-		switch err := seize(s.pid, tid); err {
+		switch err := seize(tr.pid, tid); err {
 		case nil:
-			s.threads[tid] = &thread{}
+			tr.threads[tid] = &thread{}
 			changed = true
 		case unix.ESRCH:
 			changed = true
 		case errEnded:
 			// Before it ended it may have created one that is not in this list.
-			if !slices.Contains(s.ended, tid) {
-				s.ended = append(s.ended, tid)
+			if !slices.Contains(tr.ended, tid) {
+				tr.ended = append(tr.ended, tid)
 				changed = true
 			}
 		default:
@@ -97,7 +155,7 @@ func (s *Session) seizeNew(r *reaper) (changed bool, err error) {
 		}
 	}
 	// The kernel breaks the list off where a thread ends while it is read.
-	return changed || listed != countThreads(s.pid), nil
+	return changed || listed != countThreads(tr.pid), nil
 }
 
 // errEnded means that a thread is listed only because its process has others.
@@ -127,20 +185,20 @@ func seize(pid, tid int) error {
 
 // awaitStops looks at each seized thread, waits until all are stopped, and forgets
 // those that are gone.
-func (s *Session) awaitStops(expired func() error) (gone bool, err error) {
+func (tr *trace) awaitStops(expired func() error) (gone bool, err error) {
 	var w waiter
 	for again := true; ; again = w.long() {
 		running := 0
-		for tid, t := range s.threads {
+		for tid, t := range tr.threads {
 			if t.stopped && !again {
 				continue
 			}
-			switch isGone, err := t.look(s.pid, tid, w.long()); {
+			switch isGone, err := t.look(tr.pid, tid, w.long()); {
 			case err != nil:
 				return gone, &StopError{TID: tid, Err: err}
 			case isGone:
-				delete(s.threads, tid)
-				gone, s.lost = true, true
+				delete(tr.threads, tid)
+				gone, tr.lost = true, true
 			case !t.stopped:
 				running = tid
 			}
@@ -271,6 +329,21 @@ func reapThreads(pid int) {
 func reap(pid, tid int) {
 	if tid != pid {
 		_, _ = unix.Wait4(tid, nil, unix.WNOHANG|unix.WALL, nil)
+	}
+}
+
+// List lists the threads of a process that runs on, but for the kernel's own workers. Some
+// may have ended. The error is a [StopError], ESRCH when there is no such process.
+func List(pid int) ([]int, error) {
+	const lists = 100 // that of a process whose threads come and go may never be whole
+	for i := 1; ; i++ {
+		tids, err := threadsOf(pid)
+		if err != nil {
+			return nil, err
+		}
+		if len(tids) == countThreads(pid) || i == lists {
+			return slices.DeleteFunc(tids, func(tid int) bool { return isKernelWorker(pid, tid) }), nil
+		}
 	}
 }
 

@@ -12,6 +12,34 @@ import (
 var turns struct {
 	sync.Mutex
 	waiting map[int]*turn
+	lasting map[int]*trace // what a Hold keeps between the sessions on a process
+}
+
+// lastingTrace returns the trace that a [Hold] keeps or kept, nil if there is none. The
+// caller has the turn.
+func lastingTrace(pid int) *trace {
+	turns.Lock()
+	defer turns.Unlock()
+	return turns.lasting[pid]
+}
+
+// last makes the trace one that lasts beyond its session.
+func (tr *trace) last() {
+	turns.Lock()
+	defer turns.Unlock()
+	if turns.lasting == nil {
+		turns.lasting = map[int]*trace{}
+	}
+	turns.lasting[tr.pid] = tr
+}
+
+// forget is for a trace that has ended.
+func (tr *trace) forget() {
+	turns.Lock()
+	defer turns.Unlock()
+	if turns.lasting[tr.pid] == tr {
+		delete(turns.lasting, tr.pid)
+	}
 }
 
 // turn is held by the session on a process, and counts those that want it.

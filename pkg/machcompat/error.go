@@ -51,10 +51,10 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
-	if e.Op == opTaskForPID || e.Op == opSuspend || e.Op == opResume {
-		fmt.Fprintf(&b, " %d", e.PID)
-	} else {
+	if isOfMemory(e.Op) {
 		fmt.Fprintf(&b, " %#x+%d", e.Address, e.Size)
+	} else {
+		fmt.Fprintf(&b, " %d", e.PID)
 	}
 	fmt.Fprintf(&b, ": %s (%d)", e.Code.String(), int32(e.Code))
 	if reason := e.Reason(); reason != "" {

@@ -25,6 +25,7 @@ type stops struct {
 	sync.Mutex
 	shared   *standstill // that the calls which need a stop join; nil when there is none
 	suspends []*stop
+	threads  map[ThreadID][]*ptrace.Hold // that are suspended by themselves
 	writable []writableSpan
 }
 
@@ -111,6 +112,7 @@ func (p *process) open(ctx context.Context, shared bool) (*standstill, error) {
 	}
 	if err := p.identity.confirm(); err != nil {
 		session.Resume()
+		p.dropThreads()
 		return nil, err
 	}
 	at := &standstill{process: p, session: session, turn: make(chan struct{}, 1), holds: 1}

@@ -36,7 +36,17 @@ const (
 	opDeallocate = "vm_deallocate"
 	opSuspend    = "task_suspend"
 	opResume     = "task_resume"
+
+	opThreads        = "task_threads"
+	opThreadSuspend  = "thread_suspend"
+	opThreadResume   = "thread_resume"
+	opThreadState    = "thread_get_state"
+	opSetThreadState = "thread_set_state"
+	opThreadInfo     = "thread_info"
 )
+
+// isOfMemory reports whether an operation is about a range of memory.
+func isOfMemory(op string) bool { return strings.HasPrefix(op, "vm_") }
 
 // Task is an open hold on one process and on one address space: that which the
 // process had when [TaskForPID] was called. When the process exits, or runs
@@ -442,6 +452,7 @@ func (p *process) close() bool {
 	}
 	for p.resume() {
 	}
+	p.resumeThreads()
 	p.leave()
 	return true
 }

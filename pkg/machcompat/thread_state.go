@@ -8,10 +8,11 @@ import (
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 )
 
-// ThreadState is the registers of a stopped thread: Machine (an elf.Machine), PC, Again
-// (where it goes on if a system call that the stop interrupted is made again, else 0),
-// Numbered (the general registers by their DWARF numbers) and Sequence (the address of its
-// pointer to a restartable sequence, 0 for none).
+// ThreadState is the registers of a thread: Machine (an elf.Machine), PC, Again (where it
+// goes on if a system call that a stop interrupted is made again, else 0), Numbered (the
+// general registers by their DWARF numbers), Flags, Selectors (cs, ss, ds, es, fs and gs of
+// x86) and Sequence (the address of its pointer to a restartable sequence, 0 for none). Its
+// method AtSystemCall returns them as they are when that system call is about to be made.
 type ThreadState = ptrace.Registers
 
 // ThreadState returns the registers of a thread of the task: thread_get_state, whose
