@@ -14,8 +14,8 @@
  * <mach/mach_error.h> and all of exec work. A program that exec starts has its own.
  * The same is true under vfork. The parent goes on as before.
  *
- * wait: vm_protect, vm_allocate, vm_deallocate and task_suspend trace the task for
- * as long as they stop it. If it is a child of this process, a wait for it with
+ * wait: vm_protect, vm_allocate, vm_deallocate, task_suspend and the calls of
+ * <mach/thread_act.h> trace the task for as long as they stop it. If it is a child of this process, a wait for it with
  * WUNTRACED, or from another thread, may see that stop.
  */
 #ifndef _MACH_H_
@@ -31,6 +31,7 @@
 #include <mach/mig_errors.h>
 #include <mach/std_types.h>
 #include <mach/task.h>
+#include <mach/thread_act.h>
 #include <mach/vm_map.h>
 #include <mach/vm_page_size.h>
 

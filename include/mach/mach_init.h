@@ -16,6 +16,9 @@ extern "C" {
 extern mach_port_t mach_host_self(void);
 extern kern_return_t host_page_size(host_t host, vm_size_t *out_page_size);
 
+/* The calling thread: one more right to it. MACH_PORT_NULL: no name is left, or /proc. */
+extern mach_port_t mach_thread_self(void);
+
 /* This process: a name that stays, however often it is deallocated. */
 extern mach_port_t mach_task_self_;
 #define mach_task_self() mach_task_self_

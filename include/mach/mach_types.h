@@ -41,7 +41,7 @@ typedef mach_port_t host_priv_t;
 typedef mach_port_t host_name_t;
 typedef mach_port_t host_name_port_t;
 
-/* Nothing here returns one of these. */
+/* A thread, by whichever of its names. */
 typedef mach_port_t thread_t;
 typedef mach_port_t thread_act_t;
 typedef mach_port_t thread_inspect_t;
@@ -50,6 +50,8 @@ typedef mach_port_t thread_port_t;
 typedef thread_t *thread_array_t;
 typedef thread_act_t *thread_act_array_t;
 typedef thread_act_t *thread_act_port_array_t;
+
+/* Nothing here returns one of these. */
 typedef mach_port_t processor_t;
 typedef mach_port_t processor_set_t;
 typedef mach_port_t semaphore_t;

@@ -39,6 +39,25 @@ ASSERT(sizeof(struct task_basic_info_32) == 32 && TASK_BASIC_INFO_32_COUNT == 8)
 ASSERT(sizeof(struct task_basic_info_64) == 40 && TASK_BASIC_INFO_64_COUNT == 10);
 ASSERT(sizeof(struct mach_task_basic_info) == 48 && MACH_TASK_BASIC_INFO_COUNT == 12);
 ASSERT(offsetof(struct mach_task_basic_info, suspend_count) == 44);
+ASSERT(sizeof(struct thread_basic_info) == 40 && THREAD_BASIC_INFO_COUNT == 10);
+ASSERT(offsetof(struct thread_basic_info, run_state) == 24);
+ASSERT(sizeof(struct thread_identifier_info) == 24 && THREAD_IDENTIFIER_INFO_COUNT == 6);
+ASSERT(sizeof(struct thread_extended_info) == 112 && THREAD_EXTENDED_INFO_COUNT == 28);
+ASSERT(offsetof(struct thread_extended_info, pth_name) == 48);
+ASSERT(THREAD_BASIC_INFO == 3 && THREAD_EXTENDED_INFO == 5 && TH_STATE_WAITING == 3);
+ASSERT(sizeof(thread_state_data_t) == 4 * THREAD_STATE_MAX);
+#if defined(__i386__) || defined(__x86_64__)
+ASSERT(sizeof(x86_thread_state32_t) == 64 && x86_THREAD_STATE32_COUNT == 16);
+ASSERT(sizeof(x86_thread_state64_t) == 168 && x86_THREAD_STATE64_COUNT == 42);
+ASSERT(offsetof(x86_thread_state64_t, __rip) == 128 && offsetof(x86_thread_state32_t, __eip) == 40);
+ASSERT(x86_THREAD_STATE == 7 && x86_THREAD_STATE64 == 4);
+ASSERT(sizeof(void *) != 8 || (sizeof(x86_thread_state_t) == 176 && MACHINE_THREAD_STATE_COUNT == 44));
+#else
+ASSERT(sizeof(arm_thread_state64_t) == 272 && ARM_THREAD_STATE64_COUNT == 68);
+ASSERT(offsetof(arm_thread_state64_t, __pc) == 256 && offsetof(arm_thread_state64_t, __cpsr) == 264);
+ASSERT(ARM_THREAD_STATE == 1 && ARM_THREAD_STATE64 == 6 && ARM_THREAD_STATE_COUNT == 17);
+ASSERT(sizeof(void *) != 8 || (sizeof(arm_unified_thread_state_t) == 280 && MACHINE_THREAD_STATE_COUNT == 70));
+#endif
 ASSERT(sizeof(struct host_basic_info) == 48 && HOST_BASIC_INFO_COUNT == 12);
 ASSERT(sizeof(mach_msg_header_t) == 24);
 ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
