@@ -36,18 +36,35 @@ type Registers struct {
 
 	read   uint64 // PC as it was read
 	number uint64 // of the system call that is made again, where Again is not 0
+	rest   uint64 // where a wait ends that goes on with its rest, by restart_syscall; 0 for none
 }
 
 // AtSystemCall returns the registers as they are when the system call that the stop has
-// interrupted is about to be made again, in which the instruction comes next that makes
-// it. Without Again, as on arm64 where the kernel shows a thread so, they are as they were.
-// They can be set at any later time, on which the call is made anew.
+// interrupted is about to be made again: with the instruction next that makes it, as the
+// kernel of arm64 shows them anyway. One that goes on with the rest of a wait, as can only
+// be where the thread stands now, has ended with EINTR instead. These registers can be set
+// at any later time.
 func (r Registers) AtSystemCall() Registers {
-	if r.Again != 0 {
-		r.Numbered = slices.Clone(r.Numbered)
-		r.Numbered[0], r.Numbered[len(r.Numbered)-1] = r.number, r.Again
-		r.PC, r.read, r.Again, r.number = r.Again, r.Again, 0, 0
+	interrupted := int64(unix.EINTR)
+	result := uint64(-interrupted)
+	switch {
+	case r.rest != 0:
+		r.PC = r.rest
+	case r.Again != 0:
+		r.PC, result = r.Again, r.number
+	default:
+		return r
 	}
+	r.Numbered = slices.Clone(r.Numbered)
+	switch last := len(r.Numbered) - 1; r.Machine { // x86 has PC there
+	case elf.EM_386:
+		r.Numbered[0], r.Numbered[last] = uint64(uint32(result)), r.PC
+	case elf.EM_X86_64:
+		r.Numbered[0], r.Numbered[last] = result, r.PC
+	default:
+		r.Numbered[0] = result
+	}
+	r.read, r.Again, r.rest = r.PC, 0, 0
 	return r
 }
 
@@ -60,9 +77,11 @@ type registerSet struct {
 	numbered         []int // by DWARF number
 	flags            int
 	selectors        []int
-	original, result int   // the system call, and what it returned; both 0 for none
+	original, result int   // the system call, and what it returned; the first is 0 for none
+	callNumber       int   // where a system call has its number, by DWARF number
 	arguments        []int // of the system call, by DWARF number
 	systemCallSize   uint64
+	restart          uint64 // the number of restart_syscall
 	// Bits of the flags that say that a branch has led to the next instruction.
 	branched uint64
 }
@@ -72,7 +91,7 @@ var registerSets = []registerSet{
 		machine: elf.EM_X86_64, words: 27, width: 8, pc: 16,
 		numbered: []int{10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16},
 		flags:    18, selectors: []int{17, 20, 23, 24, 25, 26},
-		original: 15, result: 10, arguments: []int{5, 4, 1, 10, 8, 9}, systemCallSize: 2,
+		original: 15, result: 10, arguments: []int{5, 4, 1, 10, 8, 9}, systemCallSize: 2, restart: 219,
 	},
 	{ // ebx ecx edx esi edi ebp eax xds xes xfs xgs orig_eax eip xcs eflags esp xss
 		machine: elf.EM_386, words: 17, width: 4, pc: 12,
@@ -83,7 +102,7 @@ var registerSets = []registerSet{
 	{ // user_pt_regs: x0 to x30 sp pc pstate. The kernel shows a thread that makes a call again as it comes to that.
 		machine: elf.EM_AARCH64, words: 34, width: 8, pc: 32,
 		numbered: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
-		flags:    33, branched: 3 << 10,
+		flags:    33, branched: 3 << 10, callNumber: 8, arguments: []int{0, 1, 2, 3, 4, 5}, systemCallSize: 4, restart: 128,
 	},
 }
 
@@ -104,7 +123,7 @@ func readRegisters(tid int) (r Registers, err error) {
 	var data [registersRoom]byte
 	set, err := readSet(tid, &data)
 	if err == nil {
-		r = set.read(data[:])
+		r = set.read(tid, data[:])
 		r.Sequence, _ = linux.PtraceRseqCriticalSection(tid)
 	}
 	return r, err
@@ -141,7 +160,7 @@ func (set registerSet) put(data []byte, place int, value uint64) {
 	binary.NativeEndian.PutUint64(data[place*8:], value)
 }
 
-func (set registerSet) read(data []byte) Registers {
+func (set registerSet) read(tid int, data []byte) Registers {
 	r := Registers{Machine: set.machine, PC: set.get(data, set.pc), Flags: set.get(data, set.flags)}
 	r.read = r.PC
 	for _, place := range set.numbered {
@@ -152,16 +171,32 @@ func (set registerSet) read(data []byte) Registers {
 	}
 	if set.original != 0 && int32(set.get(data, set.original)) >= 0 && restarts(int32(set.get(data, set.result))) {
 		r.Again, r.number = r.PC-set.systemCallSize, set.get(data, set.original)
+		if r.number == set.restart {
+			r.rest = r.PC
+		}
+	}
+	if set.original == 0 && r.Numbered[set.callNumber] == set.restart && isAtCall(tid, r.PC) {
+		r.rest = r.PC + set.systemCallSize
 	}
 	return r
+}
+
+// isAtCall reports whether a thread of arm64 comes to an instruction that makes a system
+// call. The kernel has forgotten by then which call it was in.
+func isAtCall(tid int, pc uint64) bool {
+	const instruction = 0xd4000001 // svc #0
+	var code [4]byte
+	n, err := unix.PtracePeekText(tid, uintptr(pc), code[:])
+	return err == nil && n == len(code) && binary.NativeEndian.Uint32(code[:]) == instruction
 }
 
 // ErrRegisters means that registers are none that a thread can have.
 var ErrRegisters = errors.New("the thread can't have such registers")
 
-// SetRegisters sets PC, Flags and Numbered, but for another PC in that, of a stopped thread. What was read and is not
-// changed sets the thread back to where it was, in the middle of an interrupted system call
-// too; where PC is changed, no call is made again. The error is a [StopError].
+// SetRegisters sets PC, Flags and Numbered, but for another PC in that, of a stopped
+// thread. What was read and is not changed sets the thread back to where it was, also into
+// a system call that the stop interrupted: see AtSystemCall. Where PC is changed, no call
+// is made again. The error is a [StopError].
 func (s *Session) SetRegisters(tid int, r Registers) (err error) {
 	doErr := s.Do(func() {
 		if err = writeRegisters(tid, r); err != nil {
@@ -180,23 +215,25 @@ func writeRegisters(tid int, r Registers) error {
 	case r.Machine != set.machine || len(r.Numbered) != len(set.numbered):
 		return ErrRegisters
 	}
-	now := set.read(data[:])
+	now := set.read(tid, data[:])
+	if r.PC == r.read && (r.rest != 0 || restarts(int32(r.Numbered[0]))) {
+		r = r.AtSystemCall()
+	}
+	// Where the thread is, it may go on with the rest of a wait. Else the kernel would make
+	// the system call again that the stop has interrupted.
+	goesOn := set.goesOn(now, r)
 	for i, place := range set.numbered {
 		set.put(data[:], place, r.Numbered[i])
 	}
-	if r.PC != r.read {
+	if r.PC != now.PC {
 		r.Flags &^= set.branched
 	}
 	set.put(data[:], set.flags, r.Flags)
 	set.put(data[:], set.pc, r.PC)
-	switch {
-	case set.original == 0:
-	case set.goesOn(now, r): // what shows as a call that is to be made again may have waited for part of its time
+	if goesOn {
 		set.put(data[:], set.pc, now.PC)
 		set.put(data[:], set.result, now.Numbered[0])
-	case r.Again != 0 && r.PC == r.read:
-		set.put(data[:], set.original, r.number)
-	default: // else the kernel would take it for one in the call that the stop interrupted
+	} else if set.original != 0 {
 		set.put(data[:], set.original, ^uint64(0))
 	}
 	err = linux.PtraceSetRegisterSet(tid, unix.NT_PRSTATUS, data[:set.words*set.width])
@@ -206,12 +243,12 @@ func writeRegisters(tid int, r Registers) error {
 	return err
 }
 
-// goesOn reports whether registers that are to be set stand where a thread is that is
-// about to make a system call again: see AtSystemCall.
+// goesOn reports whether registers stand where a thread is that is about to make a system
+// call again.
 func (set registerSet) goesOn(now, r Registers) bool {
 	shown := now.AtSystemCall()
-	same := func(n int) bool { return r.Numbered[n] == shown.Numbered[n] }
-	return now.Again != 0 && r.PC == shown.PC && same(0) && !slices.ContainsFunc(set.arguments, func(n int) bool { return !same(n) })
+	differs := func(n int) bool { return r.Numbered[n] != shown.Numbered[n] }
+	return (now.Again != 0 || now.rest != 0) && r.PC == shown.PC && !differs(0) && !slices.ContainsFunc(set.arguments, differs)
 }
 
 // restarts reports whether a result is one by which the kernel makes a system call again

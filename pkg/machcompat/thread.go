@@ -175,9 +175,10 @@ func (t *Task) ThreadState(id ThreadID) (state ThreadState, err error) {
 // PC counts.
 //
 // A state that was read and is set unchanged puts the thread back to where it was then,
-// also into a system call that the stop had interrupted, which is made again: at once if
-// the thread has not been anywhere else, and otherwise from its beginning. Another PC is
-// where the thread goes on, whatever it was doing; no system call is made again.
+// also into a system call that the stop had interrupted, which is made again; a wait for a
+// time begins again if the thread has been elsewhere meanwhile, or ends with EINTR if it had
+// been stopped before. Another PC is where the thread goes on, whatever it was doing; no
+// system call is made again then.
 //
 // The error is that of [Task.SuspendThread], or KERN_INVALID_ARGUMENT for registers that
 // the thread can't have, as those of another machine.

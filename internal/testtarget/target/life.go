@@ -14,40 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// counters are those of the counting threads, and counterTIDs the numbers of these.
-var (
-	counters    []*atomic.Uint64
-	counterTIDs []int
-)
+var counters []*atomic.Uint64
 
 func threads(arguments []string) (string, error) {
 	count, err := strconv.Atoi(arguments[0])
 	if err != nil {
 		return "", err
 	}
-	started := make(chan int)
+	started := make(chan struct{})
 	for range count {
 		counter := new(atomic.Uint64)
 		counters = append(counters, counter)
 		go func() {
 			runtime.LockOSThread()
-			started <- unix.Gettid()
+			started <- struct{}{}
 			for {
 				counter.Add(1)
 				unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
 			}
 		}()
-		counterTIDs = append(counterTIDs, <-started)
+		<-started
 	}
 	return "", nil
-}
-
-func counter(arguments []string) (string, error) {
-	i, err := strconv.Atoi(arguments[0])
-	if err != nil || i >= len(counterTIDs) {
-		return "", fmt.Errorf("no counting thread %s", arguments[0])
-	}
-	return strconv.Itoa(counterTIDs[i]), nil
 }
 
 func counts([]string) (string, error) {

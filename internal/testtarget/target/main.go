@@ -57,7 +57,6 @@ var commands = map[string]func(arguments []string) (string, error){
 	"split":        split,           // COUNT: that many mappings of a page each, side by side
 	"threads":      threads,         // COUNT: threads that count without pause
 	"counts":       counts,          // the counts of those threads
-	"counter":      counter,         // INDEX: the thread of a count
 	"catch":        catchSignal,     // SIGNAL: catches it from now on
 	"caught":       caughtSignals,   // SIGNAL: how often it came
 	"vfork":        startVfork,      // a thread waits for the child of a vfork
