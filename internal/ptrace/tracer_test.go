@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -17,7 +18,8 @@ import (
 )
 
 // stopperVariable makes this test program one that stops a process and holds it:
-// "PID stop", or "PID SIGNAL" to hold it where it is about to take that signal.
+// "PID stop", "PID hold" to hold its first thread alone, or "PID SIGNAL" to hold it where it
+// is about to take that signal.
 const stopperVariable = "VMWRITE_TEST_STOPPER"
 
 // asStopper is what the test program does when it was started as a stopper. It
@@ -31,6 +33,8 @@ func asStopper() bool {
 	var err error
 	if n, _ := fmt.Sscanf(variable, "%d %d", &pid, &signal); n == 2 {
 		_, err = seizeInDelivery(pid, unix.Signal(signal))
+	} else if strings.HasSuffix(variable, "hold") {
+		_, err = holdThread(pid, pid)
 	} else {
 		_, err = stop(pid, testtarget.Patience)
 	}
