@@ -162,9 +162,8 @@ func begin(ctx context.Context, pid int, stop func(*trace) (*thread, error)) (*S
 // traces, which is mostly that of the caller: no other one must be woken. It does not
 // wait for another session on the process, but returns [ErrBusy], also where a [Hold]
 // keeps a thread stopped, and takes [ErrTimeout] for a thread that has not stopped after
-// that time. If the process is
-// killed meanwhile, its parent can't wait for it before f returns. An error means that
-// f was not run.
+// that time. If the process is killed meanwhile, its parent can't wait for it before f
+// returns. An error means that f was not run.
 func While(pid int, timeout time.Duration, f func()) error {
 	s, err := newSession(ended, pid)
 	if err != nil {

@@ -175,3 +175,30 @@ func ExampleKernReturn_Err() {
 	fmt.Println(machcompat.KERN_SUCCESS.Err(), machcompat.KERN_INVALID_ADDRESS.Err())
 	// Output: <nil> (os/kern) invalid address
 }
+
+// A thread that is about to leave a loop is kept in it.
+func ExampleTask_SetThreadState() {
+	const pid, thread, end, begin = 4711, 4713, 0x55d0c0a01310, 0x55d0c0a012f4
+	task, err := machcompat.TaskForPID(pid)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer task.Close()
+	id, err := task.Thread(thread)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Only that thread is stopped, from here on.
+	if err := task.SuspendThread(id); err != nil {
+		fmt.Println(err)
+		return
+	}
+	state, err := task.ThreadState(id)
+	if err == nil && state.PC == end {
+		state.PC = begin
+		err = task.SetThreadState(id, state)
+	}
+	fmt.Println(errors.Join(err, task.ResumeThread(id)))
+}
