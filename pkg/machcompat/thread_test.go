@@ -299,6 +299,35 @@ func TestSuspendThreadThatIsEnded(t *testing.T) {
 	})
 }
 
+// Another thread runs a program, and with that ends a first thread that is suspended, or is
+// being so.
+func TestSuspendFirstThreadOfAProcessThatRunsAnotherProgram(t *testing.T) {
+	for _, when := range []string{"told", "held"} {
+		t.Run("when "+when, func(t *testing.T) {
+			target := startThreads(t)
+			for range testtarget.Rounds(10) {
+				first := target.thread(strconv.Itoa(target.PID))
+				target.ask("exec when %s", when)
+				err := target.task.SuspendThread(first)
+				if when == "told" {
+					target.must(err)
+					fmt.Fprintln(target.Stdin, "now")
+				} else if err != nil && !errors.Is(err, unix.ESRCH) {
+					t.Errorf("SuspendThread = %v", err)
+				}
+				if line := target.Line(); line != "ready" {
+					t.Fatalf("after exec the target says %q", line)
+				}
+				testtarget.WantFree(t, target.PID)
+				if err := target.task.SuspendThread(first); !errors.Is(err, machcompat.KERN_INVALID_ARGUMENT) {
+					t.Errorf("SuspendThread = %v", err)
+				}
+				target.task = taskFor(t, target.PID)
+			}
+		})
+	}
+}
+
 // Job control stops and continues the other threads, and a suspended one with them.
 func TestSuspendThreadUnderJobControl(t *testing.T) {
 	target := startThreads(t)

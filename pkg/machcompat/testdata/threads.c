@@ -11,6 +11,8 @@
 //	land            the address of a function that only counts, and never returns
 //	landed          how far that has come
 //	exec            runs this program anew
+//	exec when held  has another thread do so when the first one is stopped
+//	exec when told  has another thread do so when it gets the next line
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
@@ -110,6 +112,30 @@ static struct waiting *start_waiting(const char *name) {
 	exit(2);
 }
 
+static char **arguments;
+
+static void *exec_when_held(void *unused) {
+	char text[256] = "", path[64];
+	const char *state = NULL;
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)getpid());
+	while (state == NULL || state[2] != 't') {
+		FILE *stat = fopen(path, "r");
+		if (stat == NULL || fgets(text, sizeof text, stat) == NULL)
+			exit(4);
+		fclose(stat);
+		state = strrchr(text, ')');
+	}
+	execv("/proc/self/exe", arguments);
+	return unused;
+}
+
+static void *exec_when_told(void *unused) {
+	char line[16];
+	if (read(0, line, sizeof line) > 0)
+		execv("/proc/self/exe", arguments);
+	return unused;
+}
+
 static void end_wait(const char *name) {
 	uint64_t one = 1;
 	long done = 0;
@@ -127,6 +153,7 @@ static void end_wait(const char *name) {
 int main(int argc, char **argv) {
 	char line[64], name[64];
 	(void)argc;
+	arguments = argv;
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	if (pipe(bytes) != 0)
 		return 1;
@@ -155,6 +182,10 @@ int main(int argc, char **argv) {
 			printf("%llu\n", (unsigned long long)landed);
 		} else if (strcmp(line, "exec") == 0) {
 			execv("/proc/self/exe", argv);
+		} else if (sscanf(line, "exec when %s", name) == 1) {
+			pthread_t thread;
+			pthread_create(&thread, NULL, strcmp(name, "held") == 0 ? exec_when_held : exec_when_told, NULL);
+			printf("soon\n");
 		} else if (sscanf(line, "waiting %s", name) == 1) {
 			ends = 0;
 			printf("%d\n", start_waiting(name)->tid);
