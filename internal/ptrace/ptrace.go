@@ -219,17 +219,35 @@ func (s *Session) Resume() {
 	if s.adopted || !s.closed.CompareAndSwap(false, true) {
 		return
 	}
-	over := true // unless it is still there to be asked
-	_ = s.do(func() {
+	s.end(s.letGo(func() {
 		if s.one != nil {
 			s.one.holds--
 		} else {
 			s.whole = false
 		}
-		s.settle()
-		over = s.over
-	})
-	s.end(over)
+	}))
+}
+
+// letGo lets each thread go on that is to run after change, and reports whether the trace
+// is over. Then it has ended, or is about to.
+func (tr *trace) letGo(change func()) (over bool) {
+	lasts := make(chan struct{})
+	request := func() {
+		change()
+		if tr.settle(); !tr.over {
+			close(lasts)
+		}
+	}
+	select {
+	case tr.requests <- request:
+		select { // one of them: to wake this thread takes as long as the rest
+		case <-lasts:
+			return false
+		case <-tr.done:
+		}
+	case <-tr.done:
+	}
+	return true
 }
 
 // end ends the session, and waits for the end of its trace if that is over.
@@ -270,13 +288,7 @@ func (s *Session) Hold(tid int) (h *Hold, err error) {
 // Release ends the Hold, once. The thread goes on if nothing else holds it, and no
 // session has it stopped.
 func (h *Hold) Release() {
-	over := true
-	_ = h.trace.do(func() {
-		h.thread.holds--
-		h.trace.settle()
-		over = h.trace.over
-	})
-	if over {
+	if h.trace.letGo(func() { h.thread.holds-- }) {
 		h.trace.awaitEnd()
 	}
 }
