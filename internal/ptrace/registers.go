@@ -77,10 +77,10 @@ type registerSet struct {
 	numbered         []int // by DWARF number
 	flags            int
 	selectors        []int
-	original, result int   // the system call, and what it returned; the first is 0 for none
-	callNumber       int   // where a system call has its number, by DWARF number
-	arguments        []int // of the system call, by DWARF number
-	systemCallSize   uint64
+	original, result int    // the system call, and what it returned; the first is 0 for none
+	callNumber       int    // where a system call has its number, by DWARF number
+	arguments        []int  // of the system call, by DWARF number
+	systemCall       string // the instruction that makes one
 	restart          uint64 // the number of restart_syscall
 	// Bits of the flags that say that a branch has led to the next instruction.
 	branched uint64
@@ -91,18 +91,18 @@ var registerSets = []registerSet{
 		machine: elf.EM_X86_64, words: 27, width: 8, pc: 16,
 		numbered: []int{10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16},
 		flags:    18, selectors: []int{17, 20, 23, 24, 25, 26},
-		original: 15, result: 10, arguments: []int{5, 4, 1, 10, 8, 9}, systemCallSize: 2, restart: 219,
+		original: 15, result: 10, arguments: []int{5, 4, 1, 10, 8, 9}, systemCall: "\x0f\x05", restart: 219,
 	},
 	{ // ebx ecx edx esi edi ebp eax xds xes xfs xgs orig_eax eip xcs eflags esp xss
 		machine: elf.EM_386, words: 17, width: 4, pc: 12,
 		numbered: []int{6, 1, 2, 0, 15, 5, 3, 4, 12},
 		flags:    14, selectors: []int{13, 16, 7, 8, 9, 10},
-		original: 11, result: 6, arguments: []int{3, 1, 2, 6, 7, 5}, systemCallSize: 2,
+		original: 11, result: 6, arguments: []int{3, 1, 2, 6, 7, 5}, systemCall: "\xcd\x80",
 	},
 	{ // user_pt_regs: x0 to x30 sp pc pstate. The kernel shows a thread that makes a call again as it comes to that.
 		machine: elf.EM_AARCH64, words: 34, width: 8, pc: 32,
 		numbered: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
-		flags:    33, branched: 3 << 10, callNumber: 8, arguments: []int{0, 1, 2, 3, 4, 5}, systemCallSize: 4, restart: 128,
+		flags:    33, branched: 3 << 10, callNumber: 8, arguments: []int{0, 1, 2, 3, 4, 5}, systemCall: "\x01\x00\x00\xd4", restart: 128,
 	},
 }
 
@@ -169,25 +169,23 @@ func (set registerSet) read(tid int, data []byte) Registers {
 	for _, place := range set.selectors {
 		r.Selectors = append(r.Selectors, set.get(data, place))
 	}
-	if set.original != 0 && int32(set.get(data, set.original)) >= 0 && restarts(int32(set.get(data, set.result))) {
-		r.Again, r.number = r.PC-set.systemCallSize, set.get(data, set.original)
+	switch made := set.original != 0 && int32(set.get(data, set.original)) >= 0; {
+	case made && restarts(int32(set.get(data, set.result))):
+		r.Again, r.number = r.PC-uint64(len(set.systemCall)), set.get(data, set.original)
 		if r.number == set.restart {
 			r.rest = r.PC
 		}
-	}
-	if set.original == 0 && r.Numbered[set.callNumber] == set.restart && isAtCall(tid, r.PC) {
-		r.rest = r.PC + set.systemCallSize
+	case !made && r.Numbered[set.callNumber] == set.restart && comesTo(tid, r.PC, set.systemCall):
+		r.rest = r.PC + uint64(len(set.systemCall))
 	}
 	return r
 }
 
-// isAtCall reports whether a thread of arm64 comes to an instruction that makes a system
-// call. The kernel has forgotten by then which call it was in.
-func isAtCall(tid int, pc uint64) bool {
-	const instruction = 0xd4000001 // svc #0
-	var code [4]byte
-	n, err := unix.PtracePeekText(tid, uintptr(pc), code[:])
-	return err == nil && n == len(code) && binary.NativeEndian.Uint32(code[:]) == instruction
+// comesTo reports whether a thread comes to an instruction.
+func comesTo(tid int, pc uint64, instruction string) bool {
+	var code [8]byte
+	n, err := unix.PtracePeekText(tid, uintptr(pc), code[:len(instruction)])
+	return err == nil && string(code[:n]) == instruction
 }
 
 // ErrRegisters means that registers are none that a thread can have.

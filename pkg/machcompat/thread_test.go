@@ -363,8 +363,6 @@ func TestSetThreadStateUnchanged(t *testing.T) {
 					}
 				}
 				target.must(target.task.ResumeThread(id))
-				state = must(target.task.ThreadState(id))
-				target.must(target.task.SetThreadState(id, state))
 			}
 			switch name {
 			case "epoll": // which any stop ends
