@@ -82,6 +82,8 @@ type registerSet struct {
 	arguments        []int  // of the system call, by DWARF number
 	systemCall       string // the instruction that makes one
 	restart          uint64 // the number of restart_syscall
+	// Calls that may have waited for part of a time, where the kernel keeps that for itself.
+	waits []uint64
 	// Bits of the flags that say that a branch has led to the next instruction.
 	branched uint64
 }
@@ -103,6 +105,7 @@ var registerSets = []registerSet{
 		machine: elf.EM_AARCH64, words: 34, width: 8, pc: 32,
 		numbered: []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
 		flags:    33, branched: 3 << 10, callNumber: 8, arguments: []int{0, 1, 2, 3, 4, 5}, systemCall: "\x01\x00\x00\xd4", restart: 128,
+		waits: []uint64{98, 101, 115, 128}, // futex nanosleep clock_nanosleep restart_syscall
 	},
 }
 
@@ -191,6 +194,10 @@ func comesTo(tid int, pc uint64, instruction string) bool {
 // ErrRegisters means that registers are none that a thread can have.
 var ErrRegisters = errors.New("the thread can't have such registers")
 
+// ErrWaits means that a thread of arm64 waits for a time where it is to make another system
+// call, by the same instruction. The kernel would go on with the wait instead.
+var ErrWaits = errors.New("the thread waits for a time by the instruction that is to make another system call")
+
 // SetRegisters sets PC, Flags and Numbered, but for another PC in that, of a stopped
 // thread. What was read and is not changed sets the thread back to where it was, also into
 // a system call that the stop interrupted: see AtSystemCall. Where PC is changed, no call
@@ -220,6 +227,11 @@ func writeRegisters(tid int, r Registers) error {
 	// Where the thread is, it may go on with the rest of a wait. Else the kernel would make
 	// the system call again that the stop has interrupted.
 	goesOn := set.goesOn(now, r)
+	differs := func(n int) bool { return r.Numbered[n] != now.Numbered[n] }
+	if !goesOn && r.PC == now.PC && slices.Contains(set.waits, now.Numbered[set.callNumber]) && comesTo(tid, now.PC, set.systemCall) &&
+		(differs(set.callNumber) || slices.ContainsFunc(set.arguments, differs)) {
+		return ErrWaits
+	}
 	for i, place := range set.numbered {
 		set.put(data[:], place, r.Numbered[i])
 	}

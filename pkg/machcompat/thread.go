@@ -181,7 +181,8 @@ func (t *Task) ThreadState(id ThreadID) (state ThreadState, err error) {
 // system call is made again then.
 //
 // The error is that of [Task.SuspendThread], or KERN_INVALID_ARGUMENT for registers that
-// the thread can't have, as those of another machine.
+// the thread can't have, as those of another machine. On arm64 it is KERN_FAILURE where the
+// thread waits for a time by the very instruction that is to make another system call.
 func (t *Task) SetThreadState(id ThreadID, state ThreadState) error {
 	return t.withThread(opSetThreadState, id, func(s *ptrace.Session) error { return s.SetRegisters(id.TID, state) })
 }
