@@ -33,22 +33,55 @@ func machcompatRead(name C.uint, address, size C.uint64_t, data *C.uint64_t) C.i
 	if uint64(size) > min(math.MaxUint32, math.MaxInt) {
 		return C.int(machcompat.KERN_INVALID_ARGUMENT)
 	}
-	if size == 0 {
-		return codeOf(task.ReadOverwrite(uint64(address), nil))
+	at, err := readIntoNew(task, uint64(address), uint64(size))
+	if err == nil {
+		*data = C.uint64_t(at)
 	}
+	return codeOf(err)
+}
+
+// errNoRoom is this process's own want of memory.
+var errNoRoom = &machcompat.Error{Op: "vm_read", Code: machcompat.KERN_RESOURCE_SHORTAGE, Err: unix.ENOMEM}
+
+// readIntoNew reads size bytes of a task into new memory of this process, at 0 if
+// there are none. As on macOS, two pages and more begin where they began in their page,
+// and less begins with a page.
+func readIntoNew(task *machcompat.Task, address, size uint64) (uint64, error) {
+	if size == 0 {
+		return 0, task.ReadOverwrite(address, nil)
+	}
+	page := machcompat.HostPageSize()
+	offset := uint64(0)
+	if size >= 2*page {
+		offset = address & (page - 1)
+	}
+	if size > math.MaxInt-2*page {
+		return 0, errNoRoom
+	}
+	room := (offset + size + page - 1) &^ (page - 1)
 	// Without MAP_NORESERVE a range that isn't there, but large, would be refused
 	// for the want of memory.
 	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
-	buffer, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, flags)
+	buffer, err := unix.MmapPtr(-1, 0, nil, uintptr(room), unix.PROT_READ|unix.PROT_WRITE, flags)
 	if err != nil {
-		return C.int(machcompat.KERN_RESOURCE_SHORTAGE)
+		return 0, errNoRoom
 	}
-	if err := task.ReadOverwrite(uint64(address), unsafe.Slice((*byte)(buffer), uint64(size))); err != nil {
-		unix.MunmapPtr(buffer, uintptr(size))
-		return codeOf(err)
+	start := uint64(uintptr(buffer))
+	// Where this task's own memory has a hole, the kernel may have put the buffer
+	// into it, and then what is read would be the buffer.
+	inHole := task.PID() == ownPID && start < address+size && address < start+room
+	if !inHole {
+		err = task.ReadOverwrite(address, unsafe.Slice((*byte)(buffer), room)[offset:][:size])
 	}
-	*data = C.uint64_t(uintptr(buffer))
-	return 0
+	if err != nil || inHole {
+		unix.MunmapPtr(buffer, uintptr(room))
+	}
+	if inHole {
+		if err = task.CheckRead(address, size); err == nil { // another thread has mapped it since
+			err = &machcompat.Error{Op: "vm_read", PID: ownPID, Address: address, Size: size, Code: machcompat.KERN_INVALID_ADDRESS}
+		}
+	}
+	return start + offset, err
 }
 
 //export machcompatReadOverwrite

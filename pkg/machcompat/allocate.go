@@ -21,7 +21,7 @@ import (
 // The error is an [*Error]: KERN_INVALID_ARGUMENT for other flags, a size that
 // wraps, or a task that has ended; KERN_NO_SPACE when there is no room, or
 // something is mapped at a fixed address; KERN_INVALID_ADDRESS for a fixed
-// address that no memory can have; and the codes of Protect for a call that the
+// address that no memory can have, as 0, whatever the task may do; and the codes of Protect for a call that the
 // task can't be made to make.
 func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 	if !t.enter() {
@@ -49,6 +49,9 @@ func (p *process) allocate(s scope, address, size uint64, flags int) (uint64, er
 		return 0, fail(KERN_INVALID_ARGUMENT, errWraps)
 	}
 	start, end := pageRange(address, size)
+	if !anywhere && start == 0 { // which Linux lets root map
+		return 0, fail(KERN_INVALID_ADDRESS, errors.New("no memory can be at address 0"))
+	}
 	mmapFlags := unix.MAP_FIXED_NOREPLACE
 	if anywhere {
 		mmapFlags = 0

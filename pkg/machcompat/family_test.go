@@ -209,6 +209,12 @@ func TestAllocateAndDeallocate(t *testing.T) {
 	}
 	_, err = task.Allocate(^uint64(0), pageSize, machcompat.VM_FLAGS_FIXED)
 	wantError(t, err, machcompat.KERN_INVALID_ARGUMENT)
+	for _, flags := range []int{machcompat.VM_FLAGS_FIXED, machcompat.VM_FLAGS_FIXED | machcompat.VM_FLAGS_OVERWRITE} {
+		for _, address := range []uint64{0, 1, pageSize - 1} { // root may map that page
+			_, err = task.Allocate(address, 1, flags)
+			wantError(t, err, machcompat.KERN_INVALID_ADDRESS)
+		}
+	}
 	_, err = task.Allocate(0, 1<<62, machcompat.VM_FLAGS_ANYWHERE)
 	wantError(t, err, machcompat.KERN_NO_SPACE)
 	_, err = task.Allocate(0, pageSize, 0x100000)

@@ -27,6 +27,14 @@ int main(int argc, char **argv)
 	peek(GAP, seen, 1);
 	CHECK(seen[0] == 0);
 
+	/* Linux lets root map the page at 0. */
+	wide = 0;
+	RETURNS(KERN_INVALID_ADDRESS, mach_vm_allocate(task, &wide, PAGES(1), VM_FLAGS_FIXED));
+	RETURNS(KERN_INVALID_ADDRESS, mach_vm_allocate(task, &wide, 1, VM_FLAGS_FIXED | VM_FLAGS_OVERWRITE));
+	RETURNS(KERN_INVALID_ADDRESS, mach_vm_allocate(mach_task_self(), &wide, PAGES(1), VM_FLAGS_FIXED));
+	RETURNS(KERN_SUCCESS, mach_vm_allocate(mach_task_self(), &wide, 0, VM_FLAGS_FIXED));
+	CHECK(wide == 0);
+
 	/* What memory is for, and how to treat it, is for the kernel to know. */
 	wide = 0;
 	RETURNS(KERN_SUCCESS, mach_vm_allocate(task, &wide, 1,
