@@ -38,6 +38,12 @@ struct machcompat_thread {
 	char state, name[64];
 };
 
+/* A page. */
+struct machcompat_page {
+	uint64_t offset, object;
+	int32_t disposition, ref_count;
+};
+
 /* process.c: true in the child of a fork, where no Go function may be called. */
 int machcompat_in_child(void);
 

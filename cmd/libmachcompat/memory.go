@@ -40,6 +40,19 @@ func machcompatRead(name C.uint, address, size C.uint64_t, data *C.uint64_t) C.i
 	return codeOf(err)
 }
 
+//export machcompatReadEntry
+func machcompatReadEntry(name C.uint, address, size C.uint64_t, data *C.uint64_t) C.int {
+	task, code := taskOf(name)
+	if code != 0 {
+		return code
+	}
+	at, err := readIntoNew(task, uint64(address), uint64(size))
+	if err == nil {
+		*data = C.uint64_t(at)
+	}
+	return codeOf(err)
+}
+
 // errNoRoom is this process's own want of memory.
 var errNoRoom = &machcompat.Error{Op: "vm_read", Code: machcompat.KERN_RESOURCE_SHORTAGE, Err: unix.ENOMEM}
 
@@ -137,7 +150,7 @@ func machcompatProtect(name C.uint, address, size C.uint64_t, setMaximum, prot C
 	return codeOf(task.Protect(uint64(address), uint64(size), setMaximum != 0, machcompat.VMProt(prot)))
 }
 
-// ignoredFlags are those of vm_allocate, from mach/vm_statistics.h, that only say
+// ignoredFlags are those of vm_allocate, vm_map and vm_remap, from mach/vm_statistics.h, that only say
 // what the memory is for or how to treat it: a tag in the highest byte, and
 // PURGABLE, 4GB_CHUNK, RANDOM_ADDR and NO_CACHE.
 const ignoredFlags = 0xFF000000 | 0x02 | 0x04 | 0x08 | 0x10
@@ -162,4 +175,9 @@ func machcompatDeallocate(name C.uint, address, size C.uint64_t) C.int {
 		return code
 	}
 	return codeOf(task.Deallocate(uint64(address), uint64(size)))
+}
+
+// bytesOf returns the bytes of numbers, as C has them in memory.
+func bytesOf(numbers []int32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers)*4)
 }

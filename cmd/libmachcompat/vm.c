@@ -3,6 +3,7 @@
 #include <mach/mach.h>
 #include <mach/mach_vm.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "_cgo_export.h"
 
@@ -28,6 +29,61 @@ kern_return_t vm_read(vm_map_read_t task, vm_address_t address, vm_size_t size, 
 	mach_msg_type_number_t *count)
 {
 	return mach_vm_read(task, address, size, data, count);
+}
+
+kern_return_t mach_vm_read_list(vm_map_read_t task, mach_vm_read_entry_t list, natural_t count)
+{
+	struct mach_vm_read_entry copies[VM_MAP_ENTRY_MAX];
+	uint64_t at = 0;
+	natural_t i;
+	kern_return_t kr;
+
+	if (count > VM_MAP_ENTRY_MAX || (list == NULL && count > 0))
+		return KERN_INVALID_ARGUMENT;
+	if (machcompat_in_child())
+		return MACH_SEND_INVALID_DEST;
+	kr = machcompatRead(task, 0, 0, &at);
+	if (kr != KERN_SUCCESS)
+		return kr;
+	memset(copies, 0, sizeof copies);
+	for (i = 0; i < count; i++) {
+		if (list[i].size == 0)
+			continue;
+		kr = machcompatReadEntry(task, list[i].address, list[i].size, &at);
+		if (kr == KERN_SUCCESS) {
+			copies[i].address = at;
+			copies[i].size = list[i].size;
+		}
+	}
+	if (kr == KERN_SUCCESS) {
+		memcpy(list, copies, count * sizeof copies[0]);
+		return KERN_SUCCESS;
+	}
+	for (i = 0; i < count; i++)
+		mach_vm_deallocate(mach_task_self_, copies[i].address, copies[i].size);
+	return kr;
+}
+
+kern_return_t vm_read_list(vm_map_read_t task, vm_read_entry_t list, natural_t count)
+{
+	struct mach_vm_read_entry wide[VM_MAP_ENTRY_MAX];
+	struct vm_read_entry narrow;
+	natural_t i;
+	kern_return_t kr;
+
+	if (count > VM_MAP_ENTRY_MAX || (list == NULL && count > 0))
+		return KERN_INVALID_ARGUMENT;
+	for (i = 0; i < count; i++) {
+		wide[i].address = list[i].address;
+		wide[i].size = list[i].size;
+	}
+	kr = mach_vm_read_list(task, wide, count);
+	for (i = 0; kr == KERN_SUCCESS && i < count; i++) {
+		narrow.address = (vm_address_t)wide[i].address;
+		narrow.size = (vm_size_t)wide[i].size;
+		memcpy(&list[i], &narrow, sizeof narrow);
+	}
+	return kr;
 }
 
 kern_return_t mach_vm_read_overwrite(vm_map_read_t task, mach_vm_address_t address, mach_vm_size_t size,

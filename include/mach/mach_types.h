@@ -14,11 +14,13 @@
 #include <mach/std_types.h>
 #include <mach/task_info.h>
 #include <mach/time_value.h>
+#include <mach/vm_attributes.h>
 #include <mach/vm_behavior.h>
 #include <mach/vm_inherit.h>
 #include <mach/vm_prot.h>
 #include <mach/vm_region.h>
 #include <mach/vm_statistics.h>
+#include <mach/vm_sync.h>
 #include <mach/vm_types.h>
 
 /* A process, by whichever of its names. */

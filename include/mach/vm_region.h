@@ -154,7 +154,45 @@ struct vm_region_submap_short_info_64 {
 typedef struct vm_region_submap_short_info_64 *vm_region_submap_short_info_64_t;
 typedef struct vm_region_submap_short_info_64 vm_region_submap_short_info_data_64_t;
 
+/* What vm_read_list reads: each address becomes that of the copy. */
+struct mach_vm_read_entry {
+	mach_vm_address_t address;
+	mach_vm_size_t size;
+};
+
+struct vm_read_entry {
+	vm_address_t address;
+	vm_size_t size;
+};
+
+#define VM_MAP_ENTRY_MAX (256)
+
+typedef struct mach_vm_read_entry mach_vm_read_entry_t[VM_MAP_ENTRY_MAX];
+typedef struct vm_read_entry vm_read_entry_t[VM_MAP_ENTRY_MAX];
+
 #pragma pack(pop)
+
+/* What mach_vm_page_info tells. */
+#define VM_PAGE_INFO_MAX
+typedef int *vm_page_info_t;
+typedef int vm_page_info_data_t[VM_PAGE_INFO_MAX];
+typedef int vm_page_info_flavor_t;
+
+#define VM_PAGE_INFO_BASIC 1
+
+struct vm_page_info_basic {
+	int disposition; /* VM_PAGE_QUERY_*, of <mach/vm_statistics.h> */
+	int ref_count;   /* 1 in a region, else 0 */
+	vm_object_id_t object_id;
+	memory_object_offset_t offset; /* in the file */
+	int depth;                     /* always 0 */
+	int __pad;
+};
+typedef struct vm_page_info_basic *vm_page_info_basic_t;
+typedef struct vm_page_info_basic vm_page_info_basic_data_t;
+
+#define VM_PAGE_INFO_BASIC_COUNT \
+	((mach_msg_type_number_t)(sizeof(vm_page_info_basic_data_t) / sizeof(int)))
 
 #define VM_REGION_BASIC_INFO_COUNT \
 	((mach_msg_type_number_t)(sizeof(vm_region_basic_info_data_t) / sizeof(int)))

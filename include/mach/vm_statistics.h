@@ -9,6 +9,20 @@
 #include <mach/kern_return.h>
 #include <mach/machine/vm_types.h>
 
+/* Where a page is, as vm_map_page_query tells it. The others are of what Linux does not tell. */
+#define VM_PAGE_QUERY_PAGE_PRESENT 0x1     /* in memory */
+#define VM_PAGE_QUERY_PAGE_FICTITIOUS 0x2
+#define VM_PAGE_QUERY_PAGE_REF 0x4
+#define VM_PAGE_QUERY_PAGE_DIRTY 0x8       /* in memory, and in no file */
+#define VM_PAGE_QUERY_PAGE_PAGED_OUT 0x10  /* in the swap space */
+#define VM_PAGE_QUERY_PAGE_COPIED 0x20     /* of a private mapping of a file, and written since */
+#define VM_PAGE_QUERY_PAGE_SPECULATIVE 0x40
+#define VM_PAGE_QUERY_PAGE_EXTERNAL 0x80   /* a file's, whether in memory or not */
+#define VM_PAGE_QUERY_PAGE_CS_VALIDATED 0x100
+#define VM_PAGE_QUERY_PAGE_CS_TAINTED 0x200
+#define VM_PAGE_QUERY_PAGE_CS_NX 0x400
+#define VM_PAGE_QUERY_PAGE_REUSABLE 0x800
+
 /* For vm_allocate: at the address given, or anywhere; instead of what is there. */
 #define VM_FLAGS_FIXED 0x00000000
 #define VM_FLAGS_ANYWHERE 0x00000001

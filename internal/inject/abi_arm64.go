@@ -14,7 +14,7 @@ var abis = []abi{{
 	signalReturns: [][]byte{{0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4}}, // mov x8, #139; svc #0
 	signalReturn:  unix.SYS_RT_SIGRETURN, restart: unix.SYS_RESTART_SYSCALL, layFrame: layFrame, isFrame: isFrame,
 	audit:   unix.AUDIT_ARCH_AARCH64,
-	numbers: [...]uint64{mmap: unix.SYS_MMAP, mprotect: unix.SYS_MPROTECT, munmap: unix.SYS_MUNMAP},
+	numbers: [...]uint64{mmap: unix.SYS_MMAP, mprotect: unix.SYS_MPROTECT, munmap: unix.SYS_MUNMAP, madvise: unix.SYS_MADVISE, msync: unix.SYS_MSYNC},
 	// x0 to x30 sp pc pstate
 	registers: 34, pc: 32, stack: 31, number: 8, result: 0,
 	flags: 33, branched: 3 << 10, // BTYPE

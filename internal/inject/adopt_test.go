@@ -214,7 +214,7 @@ func (d *debugger) run(target Target) {
 	d.t.Helper()
 	var page uint64
 	d.must("Run", Run(d.t.Context(), target, func(c *Caller) (err error) {
-		if page, err = c.Mmap(0, pageSize, 0); err != nil {
+		if page, err = c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE); err != nil {
 			return err
 		}
 		return c.Mprotect(page, pageSize, procmaps.Read)
@@ -332,7 +332,7 @@ func TestASIGSTOPDuringInjectionInADebuggersStop(t *testing.T) {
 				d.must("Run", Run(t.Context(), target, func(c *Caller) error {
 					for range 2 {
 						testtarget.Send(t, d.pid, unix.SIGSTOP)
-						if _, err := c.Mmap(0, pageSize, 0); err != nil {
+						if _, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE); err != nil {
 							return err
 						}
 					}

@@ -68,7 +68,7 @@ func injectUpTo(pid int, step string) error {
 		return err
 	}
 	page := func(c *Caller) error {
-		_, err := c.Mmap(0, pageSize, 0)
+		_, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 		return err
 	}
 	switch step {
@@ -76,7 +76,7 @@ func injectUpTo(pid int, step string) error {
 		fmt.Println("holding")
 		for {
 			err := Run(ctx, target, func(c *Caller) error {
-				address, err := c.Mmap(0, pageSize, 0)
+				address, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 				if err == nil {
 					err = c.Munmap(address, pageSize)
 				}

@@ -108,15 +108,27 @@ func (c *Caller) Mprotect(start, length uint64, prot procmaps.Perms) error {
 	return err
 }
 
-// Mmap is mmap(2) of private anonymous memory that can be read and written.
-func (c *Caller) Mmap(start, length uint64, flags int) (uint64, error) {
-	const prot, noFile = unix.PROT_READ | unix.PROT_WRITE, math.MaxUint64
-	return c.call(mmap, start, length, prot, uint64(flags|unix.MAP_PRIVATE|unix.MAP_ANONYMOUS), noFile, 0)
+// Mmap is mmap(2) of anonymous memory, for which flags say whether it is private.
+func (c *Caller) Mmap(start, length uint64, prot procmaps.Perms, flags int) (uint64, error) {
+	const noFile = math.MaxUint64
+	return c.call(mmap, start, length, uint64(prot), uint64(flags|unix.MAP_ANONYMOUS), noFile, 0)
 }
 
 // Munmap is munmap(2).
 func (c *Caller) Munmap(start, length uint64) error {
 	_, err := c.call(munmap, start, length)
+	return err
+}
+
+// Madvise is madvise(2).
+func (c *Caller) Madvise(start, length uint64, advice int) error {
+	_, err := c.call(madvise, start, length, uint64(advice))
+	return err
+}
+
+// Msync is msync(2).
+func (c *Caller) Msync(start, length uint64, flags int) error {
+	_, err := c.call(msync, start, length, uint64(flags))
 	return err
 }
 

@@ -75,6 +75,18 @@ func TestCallsAreMadeByTheProcess(t *testing.T) {
 	run(t, target, func(c *Caller) error {
 		address = mapPage(t, c)
 		wantMapped(t, target, address, readWrite)
+		if err := target.Memory.Write(address, []byte{7}); err != nil {
+			t.Error(err)
+		}
+		if err := c.Msync(address, pageSize, unix.MS_SYNC); err != nil {
+			t.Errorf("Msync = %v", err)
+		}
+		if err := c.Msync(address+1, pageSize, unix.MS_SYNC); err != unix.EINVAL {
+			t.Errorf("Msync of what is no page = %v; want EINVAL", err)
+		}
+		if err := c.Madvise(address, pageSize, unix.MADV_DONTNEED); err != nil { // the byte is gone
+			t.Errorf("Madvise = %v", err)
+		}
 		return c.Mprotect(address, pageSize, procmaps.Read)
 	})
 	testtarget.WantStopped(t, process.PID, os.Getpid())
@@ -200,7 +212,7 @@ func TestACallInAProcessThatIsKilledIsESRCH(t *testing.T) {
 		mapPage(t, c)
 		tid = c.thread.tid
 		process.Kill()
-		_, err := c.Mmap(0, pageSize, 0)
+		_, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 		return err
 	})
 	if !errors.Is(err, unix.ESRCH) {
@@ -361,7 +373,7 @@ func TestA64BitProcessWithAThreadIn32BitCode(t *testing.T) {
 			})
 			before := statesOf(t, target)
 			err := Run(t.Context(), target, func(c *Caller) error {
-				_, err := c.Mmap(0, pageSize, 0)
+				_, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 				return err
 			})
 			if !errors.Is(err, test.want) || !maps.Equal(statesOf(t, target), before) {
@@ -398,7 +410,7 @@ func TestAThreadWhoseSystemCallsAreDispatchedIsLeftAlone(t *testing.T) {
 		return false
 	})
 	err := Run(t.Context(), target, func(c *Caller) error {
-		_, err := c.Mmap(0, pageSize, 0)
+		_, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 		return err
 	})
 	if !errors.Is(err, ErrNoThread) {
@@ -467,7 +479,7 @@ func TestTheEndOfTheContextEndsCalls(t *testing.T) {
 				mapPage(t, c)
 				cancel()
 			}
-			_, err := c.Mmap(0, pageSize, 0)
+			_, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 			return err
 		})
 		if err != context.Canceled || !maps.Equal(statesOf(t, target), before) {

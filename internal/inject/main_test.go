@@ -12,6 +12,7 @@ import (
 	"github.com/vmwrite/vmwrite/internal/ptrace"
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/procmaps"
+	"golang.org/x/sys/unix"
 )
 
 // Tests that trace end their thread, which lets go of what it has traced. The main
@@ -83,7 +84,7 @@ var pageSize = uint64(os.Getpagesize())
 // mapPage has the process map a page, and returns its address.
 func mapPage(t *testing.T, c *Caller) uint64 {
 	t.Helper()
-	address, err := c.Mmap(0, pageSize, 0)
+	address, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatalf("Mmap = %v", err)
 	}

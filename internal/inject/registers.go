@@ -17,6 +17,8 @@ const (
 	mmap function = iota
 	mprotect
 	munmap
+	madvise
+	msync
 )
 
 // abi is how a thread makes system calls, and where its registers stand in what
@@ -37,7 +39,7 @@ type abi struct {
 	restart       uint64 // the number of restart_syscall
 
 	audit   uint32 // AUDIT_ARCH of the uapi header linux/audit.h, which seccomp filters see
-	numbers [munmap + 1]uint64
+	numbers [msync + 1]uint64
 
 	registers int // how many registers the kernel shows
 	// Places of registers: the next instruction, the stack pointer, the system

@@ -97,7 +97,7 @@ func TestASignalDuringTheStopEndsAWait(t *testing.T) {
 				}
 				signal("before the calls")
 				err := Run(t.Context(), target, func(c *Caller) error {
-					page, err := c.Mmap(0, pageSize, 0)
+					page, err := c.Mmap(0, pageSize, readWrite, unix.MAP_PRIVATE)
 					if err != nil {
 						return err
 					}

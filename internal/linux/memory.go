@@ -68,6 +68,36 @@ func Mprotect(start, length uint64, prot int) error {
 // Munmap unmaps memory of this process: munmap(2).
 func Munmap(start, length uint64) error { return onRange(unix.SYS_MUNMAP, start, length, 0) }
 
+// Madvise gives advice on memory of this process: madvise(2).
+func Madvise(start, length uint64, advice int) error {
+	return onRange(unix.SYS_MADVISE, start, length, uintptr(advice))
+}
+
+// Msync writes shared memory of this process to its file: msync(2).
+func Msync(start, length uint64, flags int) error {
+	return onRange(unix.SYS_MSYNC, start, length, uintptr(flags))
+}
+
+// MapAgain maps the shared memory of this process at start once more, at another
+// address, in place of what is mapped there: mremap(2) with an old length of 0.
+func MapAgain(start, length, at uint64) error { return mremap(start, 0, length, at) }
+
+// Move moves memory of this process, which must be one mapping, to another address,
+// in place of what is mapped there: mremap(2).
+func Move(start, length, to uint64) error { return mremap(start, length, length, to) }
+
+func mremap(start, oldLength, length, to uint64) error {
+	if start > math.MaxUint || length > math.MaxUint || to > math.MaxUint {
+		return unix.EOVERFLOW
+	}
+	const flags = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED
+	_, _, errno := unix.Syscall6(unix.SYS_MREMAP, uintptr(start), uintptr(oldLength), uintptr(length), flags, uintptr(to), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 func onRange(number uintptr, start, length uint64, argument uintptr) error {
 	if start > math.MaxUint || length > math.MaxUint {
 		return unix.EOVERFLOW

@@ -3,12 +3,8 @@
 package machcompat
 
 import (
-	"errors"
 	"fmt"
 	"io"
-
-	"github.com/vmwrite/vmwrite/internal/poller"
-	"golang.org/x/sys/unix"
 )
 
 // Allocate maps size bytes of new memory in the task, rounded up to pages, of
@@ -32,63 +28,19 @@ func (t *Task) Allocate(address, size uint64, flags int) (uint64, error) {
 }
 
 func (p *process) allocate(s scope, address, size uint64, flags int) (uint64, error) {
-	fail := func(code KernReturn, err error) error {
-		return p.newError(opAllocate, address, size, fault{code: code, address: address}, err)
-	}
 	if flags&^(VM_FLAGS_ANYWHERE|VM_FLAGS_OVERWRITE) != 0 {
-		return 0, fail(KERN_INVALID_ARGUMENT, fmt.Errorf("%#x are not flags of vm_allocate", flags))
+		return 0, p.newError(opAllocate, address, size, fault{code: KERN_INVALID_ARGUMENT, address: address}, fmt.Errorf("%#x are not flags of vm_allocate", flags))
 	}
 	if size == 0 {
 		return 0, p.emptyError(opAllocate, address)
 	}
-	anywhere := flags&VM_FLAGS_ANYWHERE != 0
-	if anywhere && rangeWraps(address, size) {
-		address = 0
+	if flags&VM_FLAGS_ANYWHERE != 0 && rangeWraps(address, size) {
+		address = 0 // a hint
 	}
-	if rangeWraps(address, size) {
-		return 0, fail(KERN_INVALID_ARGUMENT, errWraps)
-	}
-	start, end := pageRange(address, size)
-	if !anywhere && start == 0 { // which Linux lets root map
-		return 0, fail(KERN_INVALID_ADDRESS, errors.New("no memory can be at address 0"))
-	}
-	mmapFlags := unix.MAP_FIXED_NOREPLACE
-	if anywhere {
-		mmapFlags = 0
-	} else if flags&VM_FLAGS_OVERWRITE != 0 {
-		mmapFlags = unix.MAP_FIXED
-	}
-	var got uint64
-	err := p.calling(s, func(c systemCalls) (err error) {
-		got, err = c.Mmap(start, end-start, mmapFlags)
-		if err == nil && !anywhere && got != start {
-			// Before Linux 4.17 a fixed address was a hint.
-			err = errors.Join(unix.EEXIST, c.Munmap(got, end-start))
-		}
-		return err
+	return p.mapNew(s, opAllocate, MapRequest{
+		Address: address, Size: size, Flags: flags,
+		Protection: VM_PROT_DEFAULT, MaxProtection: VM_PROT_ALL, Inheritance: VM_INHERIT_COPY,
 	})
-	if err == nil {
-		return got, nil
-	}
-	switch errnoOf(err) {
-	case unix.EEXIST:
-		return 0, fail(KERN_NO_SPACE, err)
-	case unix.EOVERFLOW: // beyond the word of a 32-bit task
-		if anywhere {
-			return 0, fail(KERN_NO_SPACE, err)
-		}
-		return 0, fail(KERN_INVALID_ADDRESS, err)
-	case unix.ENOMEM:
-		if !anywhere && !p.hasAddress(end-1) {
-			return 0, fail(KERN_INVALID_ADDRESS, nil)
-		}
-		return 0, fail(KERN_NO_SPACE, err)
-	case unix.EPERM, unix.EINVAL:
-		if _, ok := err.(unix.Errno); ok { // below vm.mmap_min_addr
-			return 0, fail(KERN_INVALID_ADDRESS, err)
-		}
-	}
-	return 0, p.callError(opAllocate, address, size, err)
 }
 
 // hasAddress reports whether an address is one of the process's, mapped or not. How
@@ -99,7 +51,7 @@ func (p *process) hasAddress(address uint64) bool {
 	if address>>tag != 0 {
 		return false
 	}
-	pagemap, err := poller.Open(fmt.Sprintf("/proc/%d/pagemap", p.pid), unix.O_RDONLY)
+	pagemap, err := p.openPagemap()
 	if err != nil {
 		return true
 	}

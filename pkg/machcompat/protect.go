@@ -14,11 +14,13 @@ import (
 )
 
 // systemCalls are those that only the task itself can make: mprotect(2), mmap(2)
-// of new private memory, munmap(2).
+// of new memory, munmap(2), madvise(2), msync(2).
 type systemCalls interface {
 	Mprotect(start, length uint64, prot procmaps.Perms) error
-	Mmap(start, length uint64, flags int) (uint64, error)
+	Mmap(start, length uint64, prot procmaps.Perms, flags int) (uint64, error)
 	Munmap(start, length uint64) error
+	Madvise(start, length uint64, advice int) error
+	Msync(start, length uint64, flags int) error
 	// Insist lets the calls that follow be made though their context is done: to
 	// undo or to finish what was begun.
 	Insist()
@@ -31,13 +33,34 @@ func (ownCalls) Mprotect(start, length uint64, prot procmaps.Perms) error {
 	return linux.Mprotect(start, length, int(prot))
 }
 
-func (ownCalls) Mmap(start, length uint64, flags int) (uint64, error) {
-	return linux.Mmap(start, length, unix.PROT_READ|unix.PROT_WRITE, flags|unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+func (ownCalls) Mmap(start, length uint64, prot procmaps.Perms, flags int) (uint64, error) {
+	return linux.Mmap(start, length, int(prot), flags|unix.MAP_ANONYMOUS)
 }
 
 func (ownCalls) Munmap(start, length uint64) error { return linux.Munmap(start, length) }
 
+func (ownCalls) Madvise(start, length uint64, advice int) error {
+	return linux.Madvise(start, length, advice)
+}
+
+func (ownCalls) Msync(start, length uint64, flags int) error {
+	return linux.Msync(start, length, flags)
+}
+
 func (ownCalls) Insist() {}
+
+// callingOnNeed is calling where f needs it: without a call to make, f needs no stop
+// either. With nil f returns errNeedsCall in place of its first call.
+func (p *process) callingOnNeed(s scope, f func(systemCalls) error) error {
+	err := f(nil)
+	switch err {
+	case errNeedsCall:
+		return p.calling(s, f)
+	case nil:
+		return p.identity.confirm()
+	}
+	return err
+}
 
 // calling has the task make system calls, in the stop s or, if there is none, in
 // one of their own. A task that is this process needs no stop.
@@ -115,7 +138,7 @@ func (p *process) protect(s scope, address, size uint64, setMaximum bool, prot V
 		return fail(KERN_INVALID_ARGUMENT, address, errWraps)
 	}
 	start, end := pageRange(address, size)
-	change := func(c systemCalls) error {
+	err := p.callingOnNeed(s, func(c systemCalls) error {
 		spans, err := p.spansOf(start, end)
 		if err != nil {
 			return err
@@ -127,14 +150,7 @@ func (p *process) protect(s scope, address, size uint64, setMaximum bool, prot V
 			return nil
 		}
 		return protectSpans(c, spans, func(procmaps.Perms) procmaps.Perms { return prot.perms() })
-	}
-	err := change(nil)
-	switch err {
-	case errNeedsCall:
-		err = p.calling(s, change)
-	case nil: // what needs no call needs no stop
-		err = p.identity.confirm()
-	}
+	})
 	return p.callError(opProtect, address, size, err)
 }
 

@@ -13,20 +13,13 @@ import (
 	"github.com/vmwrite/vmwrite/pkg/pwrite"
 )
 
-// Values of a [Region]: mach/vm_inherit.h and mach/vm_behavior.h.
-const (
-	VM_INHERIT_SHARE    = 0
-	VM_INHERIT_COPY     = 1
-	VM_BEHAVIOR_DEFAULT = 0
-)
-
 // Region is what vm_region tells of a mapping (vm_region_basic_info_64).
 type Region struct {
 	Start         uint64
 	Size          uint64
 	Protection    VMProt
 	MaxProtection VMProt // what [Task.Protect] may make of it
-	Inheritance   int32  // VM_INHERIT_SHARE for shared memory, else VM_INHERIT_COPY
+	Inheritance   int32  // VM_INHERIT_SHARE for shared memory, else VM_INHERIT_COPY, whatever [Task.Inherit] has set
 	Shared        bool   // other processes, or a file, see what is written
 	Reserved      bool   // always false: Linux does not tell
 	Offset        uint64 // byte in the file that Start maps

@@ -34,6 +34,13 @@ const (
 	opProtect    = "vm_protect"
 	opAllocate   = "vm_allocate"
 	opDeallocate = "vm_deallocate"
+	opMap        = "vm_map"
+	opRemap      = "vm_remap"
+	opInherit    = "vm_inherit"
+	opBehavior   = "vm_behavior_set"
+	opSync       = "vm_msync"
+	opAttribute  = "vm_machine_attribute"
+	opPageQuery  = "vm_map_page_query"
 	opSuspend    = "task_suspend"
 	opResume     = "task_resume"
 

@@ -36,11 +36,13 @@ func (p VMProt) String() string {
 // perms returns the accesses as Linux has them: the bits are the same.
 func (p VMProt) perms() procmaps.Perms { return procmaps.Perms(p & VM_PROT_ALL) }
 
-// Flags of [Task.Allocate], from mach/vm_statistics.h.
+// Flags of [Task.Allocate], [Task.Map] and [Task.Remap], from mach/vm_statistics.h.
 const (
 	VM_FLAGS_FIXED     = 0x0000 // at the address, or not at all
 	VM_FLAGS_ANYWHERE  = 0x0001 // where there is room; the address is a hint
 	VM_FLAGS_OVERWRITE = 0x4000 // with VM_FLAGS_FIXED: in place of what is there
+
+	VM_FLAGS_RETURN_DATA_ADDR = 0x100000 // for Remap: return where the data are in their page
 )
 
 // HostPageSize returns the size of a page in bytes: Mach's host_page_size.

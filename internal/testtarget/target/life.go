@@ -59,7 +59,7 @@ func setDumpable(arguments []string) (string, error) {
 }
 
 func underFilter(arguments []string) (string, error) {
-	number, ok := map[string]uintptr{"mprotect": unix.SYS_MPROTECT, "reboot": unix.SYS_REBOOT}[arguments[1]]
+	number, ok := map[string]uintptr{"mprotect": unix.SYS_MPROTECT, "msync": unix.SYS_MSYNC, "reboot": unix.SYS_REBOOT}[arguments[1]]
 	if !ok {
 		return "", fmt.Errorf("no system call %q here", arguments[1])
 	}

@@ -63,6 +63,6 @@ var commands = map[string]func(arguments []string) (string, error){
 	"endvfork":     endVfork,        // ends that child
 	"endfirst":     endFirstThread,  // ends the first thread, and no other
 	"execself":     execSelf,        // runs this program anew in this process
-	"seccomp":      underFilter,     // kill|refuse|readonly mprotect|reboot: from now on
+	"seccomp":      underFilter,     // kill|refuse|readonly mprotect|msync|reboot: from now on
 	"dumpable":     setDumpable,     // 0|1
 }

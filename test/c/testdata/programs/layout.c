@@ -35,6 +35,12 @@ ASSERT(offsetof(struct vm_region_submap_info_64, offset) == 12);
 ASSERT(offsetof(struct vm_region_submap_info_64, object_id_full) == 68);
 ASSERT(sizeof(struct vm_region_submap_short_info_64) == 48 && VM_REGION_SUBMAP_SHORT_INFO_COUNT_64 == 12);
 
+ASSERT(sizeof(struct mach_vm_read_entry) == 16 && sizeof(mach_vm_read_entry_t) == 4096 && VM_MAP_ENTRY_MAX == 256);
+ASSERT(sizeof(struct vm_read_entry) == 2 * sizeof(void *));
+ASSERT(sizeof(struct vm_page_info_basic) == 32 && VM_PAGE_INFO_BASIC_COUNT == 8 && VM_PAGE_INFO_BASIC == 1);
+ASSERT(offsetof(struct vm_page_info_basic, object_id) == 8 && offsetof(struct vm_page_info_basic, offset) == 16);
+ASSERT(offsetof(struct vm_page_info_basic, depth) == 24);
+
 ASSERT(sizeof(struct task_basic_info_32) == 32 && TASK_BASIC_INFO_32_COUNT == 8);
 ASSERT(sizeof(struct task_basic_info_64) == 40 && TASK_BASIC_INFO_64_COUNT == 10);
 ASSERT(sizeof(struct mach_task_basic_info) == 48 && MACH_TASK_BASIC_INFO_COUNT == 12);
@@ -65,6 +71,10 @@ ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
 ASSERT(VM_REGION_BASIC_INFO_64 == 9 && VM_REGION_BASIC_INFO == 10 && VM_REGION_EXTENDED_INFO == 13);
 ASSERT(TASK_BASIC_INFO_32 == 4 && MACH_TASK_BASIC_INFO == 20);
 ASSERT(VM_PROT_ALL == 7 && VM_PROT_COPY == 0x10 && VM_FLAGS_ANYWHERE == 1 && VM_FLAGS_OVERWRITE == 0x4000);
+ASSERT(VM_SYNC_ASYNCHRONOUS == 1 && VM_SYNC_SYNCHRONOUS == 2 && VM_SYNC_CONTIGUOUS == 0x20 && MATTR_CACHE == 1);
+ASSERT(MATTR_VAL_CACHE_FLUSH == 6 && MATTR_VAL_ICACHE_FLUSH == 8 && MATTR_VAL_CACHE_SYNC == 9);
+ASSERT(VM_PAGE_QUERY_PAGE_PRESENT == 1 && VM_PAGE_QUERY_PAGE_PAGED_OUT == 0x10 && VM_PAGE_QUERY_PAGE_EXTERNAL == 0x80);
+ASSERT(VM_INHERIT_NONE == 2 && VM_BEHAVIOR_DONTNEED == 5 && VM_BEHAVIOR_PAGEOUT == 11 && VM_FLAGS_RETURN_DATA_ADDR == 0x100000);
 ASSERT(MACH_SEND_INVALID_DEST == 0x10000003 && KERN_NOT_SUPPORTED == 46 && MIG_SERVER_DIED == -308);
 ASSERT(MACH_PORT_DEAD == 0xffffffff && MACH_PORT_TYPE_SEND == 0x10000);
 
