@@ -204,6 +204,13 @@ func TestAllocateAndDeallocate(t *testing.T) {
 	if err != nil || permsAt(t, task, anywhere, 3) != "rw-,rw-,rw-" {
 		t.Errorf("Allocate anywhere = %#x, %v", anywhere, err)
 	}
+	hinted, err := task.Allocate(used+pageSize*20+1, pageSize, machcompat.VM_FLAGS_ANYWHERE)
+	if err != nil {
+		t.Errorf("Allocate at a hint in the middle of a page = %v", err)
+	}
+	if _, err := task.Allocate(hinted+pageSize, pageSize, machcompat.VM_FLAGS_FIXED); err != nil {
+		t.Errorf("Allocate behind a page = %v; want nothing to be there", err)
+	}
 	if got, err := task.Allocate(5, 0, machcompat.VM_FLAGS_FIXED); got != 0 || err != nil {
 		t.Errorf("Allocate nothing = %#x, %v", got, err)
 	}

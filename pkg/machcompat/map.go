@@ -70,6 +70,9 @@ func (p *process) mapNew(s scope, op string, r MapRequest) (uint64, error) {
 		return p.newError(op, r.Address, r.Size, fault{code: code, address: r.Address}, err)
 	}
 	anywhere := r.Flags&VM_FLAGS_ANYWHERE != 0
+	if anywhere {
+		r.Address &^= HostPageSize() - 1 // where a hint lies in its page adds no page
+	}
 	if rangeWraps(r.Address, r.Size) {
 		if anywhere && !rangeWraps(0, r.Size) {
 			return 0, fail(KERN_NO_SPACE, errWraps)

@@ -61,6 +61,39 @@ func TestConformanceMatrixThroughTheLibrary(t *testing.T) {
 	}
 }
 
+// What each call must do for sizes, alignments, holes and protections.
+func TestTableOfAllocation(t *testing.T) {
+	testtarget.Need(t, "tracing", "4k pages")
+	const least = 2000
+	for i, task := range []string{"a target", "this task"} {
+		t.Run(task, func(t *testing.T) {
+			t.Parallel()
+			program := languages(i)[0].program(t, "testdata/programs/allocation.c", library(t))
+			cmd := command(program, "self")
+			if task == "a target" {
+				target, base := startTarget(t)
+				cmd = command(program, target.PID, base)
+			}
+			out, err := tryOutput(cmd)
+			var passed, differ int
+			for line := range strings.Lines(out) {
+				switch {
+				case !strings.HasPrefix(line, "ok "):
+					t.Error(strings.TrimSpace(line))
+					continue
+				case strings.Contains(line, "[macOS: "):
+					differ++
+				}
+				passed++
+			}
+			if err != nil || passed < least {
+				t.Errorf("%d cases passed, %v; want all, and at least %d", passed, err, least)
+			}
+			t.Logf("%d cases passed; in %d of them macOS returns another code", passed, differ)
+		})
+	}
+}
+
 // The texts stand in C too, so that they can be printed after a fork.
 func TestTheTextsInCAreThoseOfTheConformanceFile(t *testing.T) {
 	var groups map[string][]struct {
