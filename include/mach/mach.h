@@ -14,8 +14,9 @@
  * <mach/mach_error.h> and all of exec work. A program that exec starts has its own.
  * The same is true under vfork. The parent goes on as before.
  *
- * wait: vm_protect, vm_allocate, vm_deallocate, task_suspend and the calls of
- * <mach/thread_act.h> trace the task for as long as they stop it. If it is a child of this process, a wait for it with
+ * wait: task_suspend, the calls of <mach/thread_act.h>, and what the task itself must do
+ * (vm_protect, vm_allocate, vm_deallocate, vm_map, vm_inherit, vm_behavior_set, vm_msync)
+ * trace the task for as long as they stop it. If it is a child of this process, a wait for it with
  * WUNTRACED, or from another thread, may see that stop.
  */
 #ifndef _MACH_H_
