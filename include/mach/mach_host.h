@@ -14,8 +14,8 @@ extern "C" {
 #endif
 
 /*
- * Puts the bytes of a page into *out_page_size. KERN_INVALID_ARGUMENT: it is NULL;
- * MACH_SEND_INVALID_DEST: host is not mach_host_self().
+ * Puts the bytes of a page into *out_page_size, whatever host is, and in the child of a
+ * fork too. KERN_INVALID_ARGUMENT: out_page_size is NULL.
  */
 extern kern_return_t host_page_size(host_t host, vm_size_t *out_page_size);
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vmwrite/vmwrite/internal/testtarget"
 	"github.com/vmwrite/vmwrite/pkg/machcompat"
+	"github.com/vmwrite/vmwrite/pkg/procmaps"
 	"golang.org/x/sys/unix"
 )
 
@@ -333,6 +334,35 @@ func TestCopyOfOverlappingRanges(t *testing.T) {
 		if err := task.Copy(c.from, 100, c.to); machcompat.CodeOf(err) != c.want {
 			t.Errorf("copy = %v; want %s", err, c.want.String())
 		}
+	}
+}
+
+func TestKernelDataCannotBeAccessed(t *testing.T) {
+	for _, source := range []procmaps.Source{procmaps.Auto, procmaps.Text} {
+		t.Run(source.String(), func(t *testing.T) {
+			target := testtarget.Start(t)
+			address := target.Address("find [vvar]")
+			task := taskFor(t, target.PID, machcompat.WithMapSource(source))
+			if region, err := task.Region(address); err != nil || region.Protection != machcompat.VM_PROT_NONE || region.MaxProtection != machcompat.VM_PROT_NONE {
+				t.Errorf("Region = %+v, %v; want no protection", region, err)
+			}
+			for mapping, err := range task.Regions() {
+				if mapping.Contains(address) && mapping.Perms != 0 || err != nil {
+					t.Errorf("Regions yields %v, %v; want no permission", mapping, err)
+				}
+			}
+			data := make([]byte, 8)
+			_, readErr := task.Read(address, 8)
+			_, atErr := task.ReadAt(data, int64(address))
+			for call, err := range map[string]error{
+				"CheckRead": task.CheckRead(address, 8), "Read": readErr, "ReadAt": atErr, "Check": task.Check(address, 8),
+				"Copy": task.Copy(address, 8, target.Address("map rw- 1")), "Write": task.Write(address, data),
+			} {
+				if code := machcompat.CodeOf(err); code != machcompat.KERN_PROTECTION_FAILURE {
+					t.Errorf("%s = %v; want KERN_PROTECTION_FAILURE", call, err)
+				}
+			}
+		})
 	}
 }
 

@@ -18,7 +18,7 @@ type Region struct {
 	Start         uint64
 	Size          uint64
 	Protection    VMProt
-	MaxProtection VMProt // what [Task.Protect] may make of it
+	MaxProtection VMProt // what [Task.Protect] may make of it; nothing of the kernel's [vvar]
 	Inheritance   int32  // VM_INHERIT_SHARE for shared memory, else VM_INHERIT_COPY, whatever [Task.Inherit] has set
 	Shared        bool   // other processes, or a file, see what is written
 	Reserved      bool   // always false: Linux does not tell
@@ -60,6 +60,9 @@ func (t *Task) Region(address uint64) (Region, error) {
 	}
 	if mapping.Shared {
 		r.Inheritance = VM_INHERIT_SHARE
+	}
+	if mapping.IsKernelData() {
+		r.MaxProtection = VM_PROT_NONE
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ package procmaps
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -108,6 +109,31 @@ func TestTextLeavesOutTheGatePageOnly(t *testing.T) {
 	got, err := listOf(m)
 	if err != nil || !slices.Equal(got, []uint64{0x1000, 0xffff800000000000}) {
 		t.Errorf("All yields %#x, %v", got, err)
+	}
+}
+
+func TestTextHidesTheKernelsDataOnly(t *testing.T) {
+	tests := []struct {
+		line string
+		want Perms
+	}{
+		{"r--p 00000000 00:00 0                          [vvar]", 0},
+		{"r--p 00000000 00:00 0 [vvar_vclock]", 0},
+		{"r-xp 00000000 00:00 0                          [vdso]", Read | Execute},
+		{"r--p 00000000 08:01 7                          [vvar]", Read},
+		{"r--p 00000000 08:01 7                          /a [vvar]", Read},
+		{"r--p 00000000 00:00 0                          [anon:[vvar]]", Read},
+		{"r--p 00000000 00:00 0 ", Read},
+	}
+	for i, test := range tests {
+		m := textOf(t, fmt.Sprintf("%08x-%08x %s\n", i<<12, (i+1)<<12, test.line))
+		mapping, found, err := m.mappingInText(0)
+		if err != nil || !found || mapping.Perms != test.want {
+			t.Errorf("%s: %v, %v; want %v", test.line, mapping, err, test.want)
+		}
+		if span, _, err := m.Next(0); span != mapping.Span() || err != nil {
+			t.Errorf("%s: Next yields %v, %v; want %v", test.line, span, err, mapping.Span())
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/vmwrite/vmwrite/internal/linux"
 	"golang.org/x/sys/unix"
@@ -26,6 +27,31 @@ func spanOf(q *linux.ProcmapQuery) Span {
 		Shared: q.VMAFlags&linux.PROCMAP_QUERY_VMA_SHARED != 0,
 	}
 }
+
+// nextIoctl is Next through PROCMAP_QUERY.
+func (m *Maps) nextIoctl(address uint64) (span Span, found bool, err error) {
+	var q linux.ProcmapQuery
+	if found, err = m.query(address, &q, nil); !found {
+		return Span{}, false, err
+	}
+	span = spanOf(&q)
+	if span.Perms != Read || q.Inode != 0 {
+		return span, true, nil
+	}
+	// A name that is too long for this is another one.
+	name := shortNames.Get().(*[shortName]byte)
+	defer shortNames.Put(name)
+	var named linux.ProcmapQuery
+	if ok, _ := m.query(span.Start, &named, name[:]); ok && spanOf(&named) == span && isKernelData(name[:named.VMANameSize], named.Inode) {
+		span.Perms = 0
+	}
+	return span, true, nil
+}
+
+// shortName is more than the bytes of a kernel's name for its data.
+const shortName = 64
+
+var shortNames = sync.Pool{New: func() any { return new([shortName]byte) }}
 
 // query asks for the mapping at address or the next above it.
 func (m *Maps) query(address uint64, q *linux.ProcmapQuery, name []byte) (found bool, err error) {
@@ -70,6 +96,9 @@ func (m *Maps) mappingAt(address uint64, name []byte) (mapping Mapping, found bo
 	}
 	span := spanOf(&q)
 	path, _, _ := bytes.Cut(name[:q.VMANameSize], []byte{0})
+	if isKernelData(path, q.Inode) {
+		span.Perms = 0
+	}
 	return Mapping{
 		Start: span.Start, End: span.End, Perms: span.Perms, Shared: span.Shared,
 		Offset: q.VMAOffset,

@@ -56,7 +56,7 @@ func (s Span) Contains(address uint64) bool { return s.Start <= address && addre
 type Mapping struct {
 	Start  uint64 // address of the first byte
 	End    uint64 // address after the last byte; always above Start
-	Perms  Perms
+	Perms  Perms  // those of the line, but for [vvar] of a [Maps]
 	Shared bool   // 's' in /proc/PID/maps: writes are seen by other processes or a file
 	Offset uint64 // byte in the file that Start maps; all 64 bits are used
 	Dev    Dev    // device of the file, 0:0 when there is none
@@ -77,6 +77,17 @@ func (m Mapping) Span() Span {
 
 // Contains reports whether address lies inside the mapping.
 func (m Mapping) Contains(address uint64) bool { return m.Start <= address && address < m.End }
+
+// IsKernelData reports whether the mapping is data of the kernel, [vvar] or
+// [vvar_vclock], that only the code of [vdso] in the process itself can read.
+func (m Mapping) IsKernelData() bool { return isKernelData(m.Path, m.Inode) }
+
+// isKernelData tells by the name. A file may have such a one, but it has an inode too,
+// and a name that a program gives to memory stands in [anon:...].
+func isKernelData[T string | []byte](name T, inode uint64) bool {
+	const prefix = "[vvar"
+	return inode == 0 && len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix
+}
 
 // PermsText returns the four characters that /proc/PID/maps prints, as "rw-p".
 func (m Mapping) PermsText() string {

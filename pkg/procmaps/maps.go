@@ -45,7 +45,9 @@ func (s Source) String() string {
 // returns [ErrGone]. It is safe for concurrent use, but for Close.
 //
 // The gate page [vsyscall] belongs to the kernel, not to the address space,
-// and is not listed.
+// and is not listed. The kernel's data [vvar] and [vvar_vclock] are listed without
+// any permission, though the text shows r--: only the code of [vdso] in the process
+// itself can read them, and the kernel refuses all others.
 type Maps struct {
 	source Source
 	file   *os.File
@@ -156,7 +158,7 @@ func (m *Maps) Walk(start, end uint64, visit func(Span) bool) error {
 		return m.eachLine(start, end, func(_ []byte, span Span) bool { return visit(span) })
 	}
 	for start < end {
-		span, found, err := m.Next(start)
+		span, found, err := m.nextIoctl(start)
 		if err != nil || !found || span.Start >= end || !visit(span) {
 			return err
 		}
@@ -175,7 +177,5 @@ func (m *Maps) Next(address uint64) (next Span, found bool, err error) {
 		})
 		return next, found, err
 	}
-	var q linux.ProcmapQuery
-	found, err = m.query(address, &q, nil)
-	return spanOf(&q), found, err
+	return m.nextIoctl(address)
 }

@@ -17,7 +17,7 @@ import (
 
 // oracle is the list of mappings as another program's library reads it, good
 // for names and offsets that hold no surprise. It has the gate page too, which
-// is no mapping of the process.
+// is no mapping of the process, and the kernel's data as readable.
 func oracle(t *testing.T, pid int) (all []procmaps.Mapping) {
 	t.Helper()
 	proc, err := procfs.NewProc(pid)
@@ -34,7 +34,7 @@ func oracle(t *testing.T, pid int) (all []procmaps.Mapping) {
 		}
 		var perms procmaps.Perms
 		for perm, has := range map[procmaps.Perms]bool{procmaps.Read: m.Perms.Read, procmaps.Write: m.Perms.Write, procmaps.Execute: m.Perms.Execute} {
-			if has {
+			if has && !strings.HasPrefix(m.Pathname, "[vvar") {
 				perms |= perm
 			}
 		}
@@ -84,7 +84,7 @@ func hostile(t *testing.T) *testtarget.Target {
 	directory := t.TempDir()
 	target := testtarget.Start(t)
 	target.Do("layout rw-:1,gap:1,r--:1,gap:3,rw-:2,rw-:1")
-	for _, name := range []string{"a\nb", "a b", "tab\tand \r", " (deleted)", `back\slash\012`, "[heap]", "\xff\xfe", "trailing  ", "\n"} {
+	for _, name := range []string{"a\nb", "a b", "tab\tand \r", " (deleted)", `back\slash\012`, "[heap]", "[vvar]", "a [vvar]", "\xff\xfe", "trailing  ", "\n"} {
 		target.Do("named %x r-- 0", directory+"/"+name)
 	}
 	gone := directory + "/is\nno more"
@@ -203,7 +203,7 @@ func expectHostile(t *testing.T, all []procmaps.Mapping) {
 			t.Errorf("no mapping has %s", what)
 		}
 	}
-	for _, suffix := range []string{`/a\012b`, "/a b", "/tab\tand \r", "/ (deleted)", `/back\slash\012`, "/[heap]", "/\xff\xfe", "/trailing  ", `/\012`, `/is\012no more (deleted)`} {
+	for _, suffix := range []string{`/a\012b`, "/a b", "/tab\tand \r", "/ (deleted)", `/back\slash\012`, "/[heap]", "/[vvar]", "/a [vvar]", "/\xff\xfe", "/trailing  ", `/\012`, `/is\012no more (deleted)`} {
 		has("a name that ends in "+suffix, func(m procmaps.Mapping) bool { return strings.HasSuffix(m.Path, suffix) })
 	}
 	for _, offset := range hugeOffsets {
@@ -215,6 +215,11 @@ func expectHostile(t *testing.T, all []procmaps.Mapping) {
 	has("shared memory", func(m procmaps.Mapping) bool { return m.Shared })
 	if len(all) < hostileSplit {
 		t.Errorf("%d mappings; want %d and more", len(all), hostileSplit)
+	}
+	for _, m := range all {
+		if isData := strings.HasPrefix(m.Path, "[vvar"); isData && m.Perms != 0 || strings.HasSuffix(m.Path, " [vvar]") && m.Perms != procmaps.Read {
+			t.Errorf("%v: want no permission for the kernel's data, and a file's own for one of such a name", m)
+		}
 	}
 	if slices.ContainsFunc(all, func(m procmaps.Mapping) bool { return m.Path == "[vsyscall]" }) {
 		t.Error("the gate page is listed; it is no mapping of the process")

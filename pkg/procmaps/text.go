@@ -58,9 +58,15 @@ func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bo
 		if line == nil || err != nil {
 			return err
 		}
-		span, _, why := parseSpan(line)
+		span, rest, why := parseSpan(line)
 		if why != "" {
 			return &LineError{Line: string(line), Why: why}
+		}
+		if span.Perms == Read {
+			var m Mapping
+			if name, why := m.parseFile(rest); why == "" && isKernelData(bytes.TrimLeft(name, " "), m.Inode) {
+				span.Perms = 0
+			}
 		}
 		if span.End <= w.passed || isGate(line, span) {
 			continue
@@ -77,8 +83,11 @@ func (m *Maps) eachLine(start, end uint64, visit func(line []byte, span Span) bo
 
 // rangeText is Range through the text.
 func (m *Maps) rangeText(start, end uint64, yield func(Mapping, error) bool) error {
-	return m.eachLine(start, end, func(line []byte, _ Span) bool {
+	return m.eachLine(start, end, func(line []byte, span Span) bool {
 		mapping, err := parseLine(line)
+		if err == nil {
+			mapping.Perms = span.Perms
+		}
 		return yield(mapping, err) && err == nil
 	})
 }

@@ -94,14 +94,18 @@ static void refused(mach_port_t task)
 	CHECK(address == (mach_vm_address_t)1 << 56 && size == 7 && count == 64 && object == 7 && room[0] == 7);
 }
 
-/* All regions one after the other are all lines of the maps. */
+/*
+ * All regions one after the other are all lines of the maps, and of each that says so a
+ * read succeeds.
+ */
 static void walk(mach_port_t task)
 {
 	vm_region_basic_info_data_64_t info;
 	mach_msg_type_number_t count;
 	mach_vm_address_t address = 0, line_start;
-	mach_vm_size_t size = 0;
+	mach_vm_size_t size = 0, read = 0;
 	mach_port_t object;
+	char byte;
 	int regions = 0;
 
 	for (;; address += size, regions++) {
@@ -111,6 +115,10 @@ static void walk(mach_port_t task)
 			break;
 		line_start = strtoull(map_line(address), NULL, 16);
 		CHECK(line_start == address);
+		if (strstr(map_line(address), "[vvar") != NULL)
+			CHECK(info.protection == VM_PROT_NONE && info.max_protection == VM_PROT_NONE);
+		if (info.protection & VM_PROT_READ)
+			RETURNS(KERN_SUCCESS, mach_vm_read_overwrite(task, address, 1, (uintptr_t)&byte, &read));
 	}
 	CHECK(regions > 5);
 }
