@@ -14,11 +14,17 @@ struct machcompat_region {
 	uint8_t external_pager, share_mode;
 };
 
-/* A task with all that any flavor tells of it. Sizes are in bytes. */
+/*
+ * A task with all that any flavor tells of it. Sizes are in bytes, times in nanoseconds:
+ * of all threads that ever were, and of those that live.
+ */
 struct machcompat_task {
 	uint64_t virtual_size, resident_size, resident_size_max;
-	int32_t user_seconds, user_microseconds, system_seconds, system_microseconds;
-	int32_t suspend_count;
+	uint64_t anonymous, shared, file, swapped;
+	uint64_t user, system, threads_user, threads_system;
+	uint64_t faults, pageins, switches;
+	uint64_t regions, lowest, limit;
+	int32_t threads, running, priority, suspend_count;
 };
 
 /*
@@ -43,6 +49,12 @@ struct machcompat_page {
 	uint64_t offset, object;
 	int32_t disposition, ref_count;
 };
+/* What takes time to find of a task, and is wanted. */
+#define MACHCOMPAT_THREADS 1 /* threads_user, threads_system, switches, running */
+#define MACHCOMPAT_REGIONS 2 /* regions, lowest, limit */
+
+/* room.c: the first of the counts, of which a 0 is the last, that there is room for. */
+uint32_t machcompat_fitting(const uint32_t *counts, uint32_t room);
 
 /* process.c: true in the child of a fork, where no Go function may be called. */
 int machcompat_in_child(void);

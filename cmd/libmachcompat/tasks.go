@@ -2,7 +2,6 @@
 
 package main
 
-// #include "bridge.h"
 import "C"
 
 import (
@@ -144,28 +143,11 @@ func otherTask(name C.uint) (*heldTask, C.int) {
 	return held, 0
 }
 
-//export machcompatTaskInfo
-func machcompatTaskInfo(name C.uint, info *C.struct_machcompat_task) C.int {
+//export machcompatTerminate
+func machcompatTerminate(name C.uint) C.int {
 	task, code := taskOf(name)
 	if code != 0 {
 		return code
 	}
-	usage, err := usageOf(task.PID())
-	// Only of a task that lives on was it this process that was read.
-	if aliveErr := task.Check(0, 0); aliveErr != nil {
-		return codeOf(aliveErr)
-	}
-	if err != nil {
-		return C.int(machcompat.KERN_FAILURE)
-	}
-	const micros = 1e6
-	info.virtual_size = C.uint64_t(usage.virtual)
-	info.resident_size = C.uint64_t(usage.resident)
-	info.resident_size_max = C.uint64_t(usage.residentMax)
-	info.user_seconds, info.user_microseconds = C.int32_t(usage.user/micros), C.int32_t(usage.user%micros)
-	info.system_seconds, info.system_microseconds = C.int32_t(usage.system/micros), C.int32_t(usage.system%micros)
-	if held, code := otherTask(name); code == 0 {
-		info.suspend_count = C.int32_t(held.SuspendCount())
-	}
-	return 0
+	return codeOf(task.Terminate())
 }

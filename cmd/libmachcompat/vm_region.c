@@ -49,6 +49,17 @@ static void fill_extended(struct vm_region_extended_info *info, const region_t *
 	info->share_mode = r->share_mode;
 }
 
+static void fill_top(struct vm_region_top_info *info, const region_t *r)
+{
+	unsigned int private_pages = r->shared ? 0 : r->external_pager ? r->copied : r->resident;
+
+	info->obj_id = (unsigned int)r->object;
+	info->ref_count = 1;
+	info->private_pages_resident = private_pages;
+	info->shared_pages_resident = r->resident - private_pages;
+	info->share_mode = r->share_mode;
+}
+
 static void fill_submap(struct vm_region_submap_info *info, const region_t *r)
 {
 	info->protection = r->protection;
@@ -104,7 +115,7 @@ static void fill_submap_short_64(struct vm_region_submap_short_info_64 *info, co
 }
 
 /* The layouts, and how many ints each has. */
-enum layout { BASIC, BASIC_64, EXTENDED, SUBMAP, SUBMAP_64, SUBMAP_SHORT_64 };
+enum layout { BASIC, BASIC_64, EXTENDED, TOP, SUBMAP, SUBMAP_64, SUBMAP_SHORT_64 };
 
 static void fill(int *info, enum layout layout, mach_msg_type_number_t ints, const region_t *r)
 {
@@ -112,6 +123,7 @@ static void fill(int *info, enum layout layout, mach_msg_type_number_t ints, con
 		struct vm_region_basic_info basic;
 		struct vm_region_basic_info_64 basic_64;
 		struct vm_region_extended_info extended;
+		struct vm_region_top_info top;
 		struct vm_region_submap_info submap;
 		struct vm_region_submap_info_64 submap_64;
 		struct vm_region_submap_short_info_64 submap_short_64;
@@ -127,6 +139,9 @@ static void fill(int *info, enum layout layout, mach_msg_type_number_t ints, con
 		break;
 	case EXTENDED:
 		fill_extended(&any.extended, r);
+		break;
+	case TOP:
+		fill_top(&any.top, r);
 		break;
 	case SUBMAP:
 		fill_submap(&any.submap, r);
@@ -175,12 +190,16 @@ static kern_return_t region(vm_map_read_t task, uint64_t address, uint64_t limit
 		layout = EXTENDED;
 		ints = VM_REGION_EXTENDED_INFO_COUNT;
 		break;
+	case VM_REGION_TOP_INFO:
+		layout = TOP;
+		ints = VM_REGION_TOP_INFO_COUNT;
+		break;
 	default:
 		return KERN_INVALID_ARGUMENT;
 	}
 	if (info == NULL || count == NULL || *count < ints)
 		return KERN_INVALID_ARGUMENT;
-	kr = find(task, address, limit, layout == EXTENDED, r);
+	kr = find(task, address, limit, layout == EXTENDED || layout == TOP, r);
 	if (kr != KERN_SUCCESS)
 		return kr;
 	fill(info, layout, ints, r);
@@ -232,32 +251,21 @@ kern_return_t vm_region_64(vm_map_read_t task, vm_address_t *address, vm_size_t 
 	return vm_region(task, address, size, flavor, info, count, object_name);
 }
 
-/* The most of vm_region_submap_info_64 that there is room for, in ints; 0 for too little. */
-static mach_msg_type_number_t submap_version(mach_msg_type_number_t room)
-{
-	if (room >= VM_REGION_SUBMAP_INFO_V2_COUNT_64)
-		return VM_REGION_SUBMAP_INFO_V2_COUNT_64;
-	if (room >= VM_REGION_SUBMAP_INFO_V1_COUNT_64)
-		return VM_REGION_SUBMAP_INFO_V1_COUNT_64;
-	if (room >= VM_REGION_SUBMAP_INFO_V0_COUNT_64)
-		return VM_REGION_SUBMAP_INFO_V0_COUNT_64;
-	if (room >= VM_REGION_SUBMAP_SHORT_INFO_COUNT_64)
-		return VM_REGION_SUBMAP_SHORT_INFO_COUNT_64;
-	return 0;
-}
-
 static kern_return_t recurse(vm_map_read_t task, uint64_t address, uint64_t limit, natural_t *nesting_depth, int wide,
 	vm_region_recurse_info_t info, mach_msg_type_number_t *count, region_t *r)
 {
+	static const uint32_t wide_counts[] = { VM_REGION_SUBMAP_INFO_V2_COUNT_64, VM_REGION_SUBMAP_INFO_V1_COUNT_64,
+		VM_REGION_SUBMAP_INFO_V0_COUNT_64, VM_REGION_SUBMAP_SHORT_INFO_COUNT_64, 0 };
+	static const uint32_t narrow_counts[] = { VM_REGION_SUBMAP_INFO_COUNT, 0 };
 	mach_msg_type_number_t ints;
 	enum layout layout;
 	kern_return_t kr;
 
 	if (nesting_depth == NULL || info == NULL || count == NULL)
 		return KERN_INVALID_ARGUMENT;
-	ints = wide ? submap_version(*count) : VM_REGION_SUBMAP_INFO_COUNT;
+	ints = machcompat_fitting(wide ? wide_counts : narrow_counts, *count);
 	layout = !wide ? SUBMAP : ints == VM_REGION_SUBMAP_SHORT_INFO_COUNT_64 ? SUBMAP_SHORT_64 : SUBMAP_64;
-	if (ints == 0 || *count < ints)
+	if (ints == 0)
 		return KERN_INVALID_ARGUMENT;
 	kr = find(task, address, limit, layout != SUBMAP_SHORT_64, r);
 	if (kr != KERN_SUCCESS)

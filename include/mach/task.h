@@ -36,9 +36,16 @@ extern kern_return_t task_resume(task_read_t target_task);
 extern kern_return_t task_threads(task_inspect_t target_task, thread_act_array_t *act_list, mach_msg_type_number_t *act_listCnt);
 
 /*
+ * Kills the process of the task with SIGKILL, this one too, and does not wait for its
+ * end. KERN_FAILURE: this process may not.
+ */
+extern kern_return_t task_terminate(task_t target_task);
+
+/*
  * Tells of the task what the flavor says. *task_info_outCnt is the room in ints,
  * and then what was written. KERN_INVALID_ARGUMENT: no such flavor here, too
- * little room, a NULL pointer, or the process has ended.
+ * little room, a NULL pointer, or the process has ended. KERN_NOT_SUPPORTED:
+ * TASK_DYLD_INFO.
  */
 extern kern_return_t task_info(task_name_t target_task, task_flavor_t flavor, task_info_t task_info_out,
 	mach_msg_type_number_t *task_info_outCnt);

@@ -3,6 +3,8 @@
 #ifndef _MACH_TASK_INFO_H_
 #define _MACH_TASK_INFO_H_
 
+#include <stdint.h>
+
 #include <mach/machine/vm_types.h>
 #include <mach/message.h>
 #include <mach/policy.h>
@@ -16,9 +18,14 @@ typedef integer_t *task_info_t;
 typedef integer_t task_info_data_t[TASK_INFO_MAX];
 
 /*
- * The flavors that there are here. Times are those of all threads, also of the
- * living; sizes are in bytes, and at most 2^32-1 in the flavor of 32 bits.
+ * The flavors that there are here; KERN_NOT_SUPPORTED is the code for TASK_DYLD_INFO.
+ * Sizes are in bytes, and at most 2^32-1 in the flavor of 32 bits. Times go in steps of
+ * 10 ms. Those of the basic flavors are of the threads that have ended, those of
+ * TASK_THREAD_TIMES_INFO of the threads that live: a program adds them.
  */
+#define TASK_ABSOLUTETIME_INFO 1
+#define TASK_EVENTS_INFO 2
+#define TASK_THREAD_TIMES_INFO 3
 #define TASK_BASIC_INFO_32 4
 #if defined(__arm__) || defined(__aarch64__)
 #define TASK_BASIC_INFO_64_2 18
@@ -31,7 +38,10 @@ typedef integer_t task_info_data_t[TASK_INFO_MAX];
 #else
 #define TASK_BASIC_INFO TASK_BASIC_INFO_32
 #endif
+#define TASK_DYLD_INFO 17
 #define MACH_TASK_BASIC_INFO 20
+#define TASK_VM_INFO 22
+#define TASK_VM_INFO_PURGEABLE 23
 
 #pragma pack(push, 4)
 
@@ -80,11 +90,126 @@ struct mach_task_basic_info {
 typedef struct mach_task_basic_info mach_task_basic_info_data_t;
 typedef struct mach_task_basic_info *mach_task_basic_info_t;
 
+/* Nanoseconds, the unit of mach_absolute_time. */
+struct task_absolutetime_info {
+	uint64_t total_user;
+	uint64_t total_system;
+	uint64_t threads_user; /* of that, what the living threads have used */
+	uint64_t threads_system;
+};
+typedef struct task_absolutetime_info task_absolutetime_info_data_t;
+typedef struct task_absolutetime_info *task_absolutetime_info_t;
+
+/* Counts end at 2^31-1. */
+struct task_events_info {
+	integer_t faults;
+	integer_t pageins; /* of the faults, those that waited for a disk */
+	integer_t cow_faults; /* this and the next four are 0: Linux does not count them */
+	integer_t messages_sent;
+	integer_t messages_received;
+	integer_t syscalls_mach;
+	integer_t syscalls_unix;
+	integer_t csw; /* context switches of the living threads */
+};
+typedef struct task_events_info task_events_info_data_t;
+typedef struct task_events_info *task_events_info_t;
+
+struct task_thread_times_info {
+	time_value_t user_time;
+	time_value_t system_time;
+};
+typedef struct task_thread_times_info task_thread_times_info_data_t;
+typedef struct task_thread_times_info *task_thread_times_info_t;
+
+/* Where dyld keeps its list of images. There is no dyld here. */
+struct task_dyld_info {
+	mach_vm_address_t all_image_info_addr;
+	mach_vm_size_t all_image_info_size;
+	integer_t all_image_info_format;
+};
+typedef struct task_dyld_info task_dyld_info_data_t;
+typedef struct task_dyld_info *task_dyld_info_t;
+#define TASK_DYLD_ALL_IMAGE_INFO_32 0
+#define TASK_DYLD_ALL_IMAGE_INFO_64 1
+
+/*
+ * What Linux does not count is 0. A peak that it does not keep is what there is now. The
+ * call writes the largest revision that there is room for.
+ */
+struct task_vm_info {
+	mach_vm_size_t virtual_size;
+	integer_t region_count;
+	integer_t page_size;
+	mach_vm_size_t resident_size;
+	mach_vm_size_t resident_size_peak;
+	mach_vm_size_t device;
+	mach_vm_size_t device_peak;
+	mach_vm_size_t internal; /* resident, and of no file: anonymous and shared memory */
+	mach_vm_size_t internal_peak;
+	mach_vm_size_t external; /* resident, and of a file */
+	mach_vm_size_t external_peak;
+	mach_vm_size_t reusable;
+	mach_vm_size_t reusable_peak;
+	mach_vm_size_t purgeable_volatile_pmap;
+	mach_vm_size_t purgeable_volatile_resident;
+	mach_vm_size_t purgeable_volatile_virtual;
+	mach_vm_size_t compressed; /* swapped out */
+	mach_vm_size_t compressed_peak;
+	mach_vm_size_t compressed_lifetime;
+	mach_vm_size_t phys_footprint; /* since revision 1: internal + compressed */
+	mach_vm_address_t min_address; /* since revision 2: where the lowest mapping may begin */
+	mach_vm_address_t max_address; /* the power of two that all memory lies below */
+	int64_t ledger_phys_footprint_peak; /* since revision 3 */
+	int64_t ledger_purgeable_nonvolatile;
+	int64_t ledger_purgeable_novolatile_compressed;
+	int64_t ledger_purgeable_volatile;
+	int64_t ledger_purgeable_volatile_compressed;
+	int64_t ledger_tag_network_nonvolatile;
+	int64_t ledger_tag_network_nonvolatile_compressed;
+	int64_t ledger_tag_network_volatile;
+	int64_t ledger_tag_network_volatile_compressed;
+	int64_t ledger_tag_media_footprint;
+	int64_t ledger_tag_media_footprint_compressed;
+	int64_t ledger_tag_media_nofootprint;
+	int64_t ledger_tag_media_nofootprint_compressed;
+	int64_t ledger_tag_graphics_footprint;
+	int64_t ledger_tag_graphics_footprint_compressed;
+	int64_t ledger_tag_graphics_nofootprint;
+	int64_t ledger_tag_graphics_nofootprint_compressed;
+	int64_t ledger_tag_neural_footprint;
+	int64_t ledger_tag_neural_footprint_compressed;
+	int64_t ledger_tag_neural_nofootprint;
+	int64_t ledger_tag_neural_nofootprint_compressed;
+	uint64_t limit_bytes_remaining; /* since revision 4 */
+	integer_t decompressions;       /* since revision 5 */
+	int64_t ledger_swapins;         /* since revision 6 */
+	int64_t ledger_tag_neural_nofootprint_total; /* since revision 7 */
+	int64_t ledger_tag_neural_nofootprint_peak;
+};
+typedef struct task_vm_info task_vm_info_data_t;
+typedef struct task_vm_info *task_vm_info_t;
+
 #pragma pack(pop)
 
 #define TASK_BASIC_INFO_32_COUNT (sizeof(task_basic_info_32_data_t) / sizeof(natural_t))
 #define TASK_BASIC_INFO_64_COUNT (sizeof(task_basic_info_64_data_t) / sizeof(natural_t))
 #define TASK_BASIC_INFO_COUNT (sizeof(task_basic_info_data_t) / sizeof(natural_t))
 #define MACH_TASK_BASIC_INFO_COUNT (sizeof(mach_task_basic_info_data_t) / sizeof(natural_t))
+#define TASK_ABSOLUTETIME_INFO_COUNT \
+	((mach_msg_type_number_t)(sizeof(task_absolutetime_info_data_t) / sizeof(natural_t)))
+#define TASK_EVENTS_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_events_info_data_t) / sizeof(natural_t)))
+#define TASK_THREAD_TIMES_INFO_COUNT \
+	((mach_msg_type_number_t)(sizeof(task_thread_times_info_data_t) / sizeof(natural_t)))
+#define TASK_DYLD_INFO_COUNT (sizeof(task_dyld_info_data_t) / sizeof(natural_t))
+
+#define TASK_VM_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_vm_info_data_t) / sizeof(natural_t)))
+#define TASK_VM_INFO_REV7_COUNT TASK_VM_INFO_COUNT
+#define TASK_VM_INFO_REV6_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV7_COUNT - 4))
+#define TASK_VM_INFO_REV5_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV6_COUNT - 2))
+#define TASK_VM_INFO_REV4_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV5_COUNT - 1))
+#define TASK_VM_INFO_REV3_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV4_COUNT - 2))
+#define TASK_VM_INFO_REV2_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV3_COUNT - 42))
+#define TASK_VM_INFO_REV1_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV2_COUNT - 4))
+#define TASK_VM_INFO_REV0_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV1_COUNT - 2))
 
 #endif /* _MACH_TASK_INFO_H_ */

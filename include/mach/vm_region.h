@@ -44,6 +44,7 @@ typedef int vm_region_info_data_t[VM_REGION_INFO_MAX];
 /* Flavors of vm_region. vm_region_64 and mach_vm_region take the first for the second. */
 #define VM_REGION_BASIC_INFO 10
 #define VM_REGION_BASIC_INFO_64 9
+#define VM_REGION_TOP_INFO 12
 #define VM_REGION_EXTENDED_INFO 13
 
 struct vm_region_basic_info {
@@ -87,6 +88,17 @@ struct vm_region_extended_info {
 };
 typedef struct vm_region_extended_info *vm_region_extended_info_t;
 typedef struct vm_region_extended_info vm_region_extended_info_data_t;
+
+/* Of a private region of a file, the pages that were written are private. */
+struct vm_region_top_info {
+	unsigned int obj_id; /* alike for regions of one file */
+	unsigned int ref_count;
+	unsigned int private_pages_resident;
+	unsigned int shared_pages_resident;
+	unsigned char share_mode;
+};
+typedef struct vm_region_top_info *vm_region_top_info_t;
+typedef struct vm_region_top_info vm_region_top_info_data_t;
 
 /* What vm_region_recurse tells; there are no submaps here, so is_submap is FALSE. */
 struct vm_region_submap_info {
@@ -200,6 +212,8 @@ typedef struct vm_page_info_basic vm_page_info_basic_data_t;
 	((mach_msg_type_number_t)(sizeof(vm_region_basic_info_data_64_t) / sizeof(int)))
 #define VM_REGION_EXTENDED_INFO_COUNT \
 	((mach_msg_type_number_t)(sizeof(vm_region_extended_info_data_t) / sizeof(natural_t)))
+#define VM_REGION_TOP_INFO_COUNT \
+	((mach_msg_type_number_t)(sizeof(vm_region_top_info_data_t) / sizeof(natural_t)))
 #define VM_REGION_SUBMAP_INFO_COUNT \
 	((mach_msg_type_number_t)(sizeof(vm_region_submap_info_data_t) / sizeof(natural_t)))
 

@@ -145,3 +145,8 @@ func TaskSuspend(task *Task) KernReturn {
 func TaskResume(task *Task) KernReturn {
 	return CodeOf(task.Resume())
 }
+
+// TaskTerminate is Mach's task_terminate: [Task.Terminate] in its shape.
+func TaskTerminate(task *Task) KernReturn {
+	return CodeOf(task.Terminate())
+}

@@ -50,6 +50,7 @@ const (
 	opThreadState    = "thread_get_state"
 	opSetThreadState = "thread_set_state"
 	opThreadInfo     = "thread_info"
+	opTerminate      = "task_terminate"
 )
 
 // isOfMemory reports whether an operation is about a range of memory.

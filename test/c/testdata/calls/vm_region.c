@@ -67,6 +67,35 @@ static void extended(mach_port_t task)
 	CHECK(found_file);
 }
 
+static void top(mach_port_t task)
+{
+	vm_region_top_info_data_t info;
+	mach_msg_type_number_t count = VM_REGION_TOP_INFO_COUNT + 1;
+	mach_vm_address_t address = base;
+	mach_vm_size_t size = 0;
+	mach_port_t object = 7;
+	unsigned int file = 0;
+	int alike = 0, of_file = 0;
+
+	RETURNS(KERN_SUCCESS, mach_vm_region(task, &address, &size, VM_REGION_TOP_INFO, (vm_region_info_t)&info, &count,
+			&object));
+	CHECK(address == base && size == PAGES(2) && object == MACH_PORT_NULL && count == 5);
+	CHECK(info.share_mode == SM_PRIVATE && info.ref_count == 1);
+	CHECK(info.private_pages_resident == 2 && info.shared_pages_resident == 0);
+	/* The regions of the program's file share it. */
+	for (address = 0;; address += size) {
+		if (mach_vm_region(task, &address, &size, VM_REGION_TOP_INFO, (vm_region_info_t)&info, &count, &object) !=
+			KERN_SUCCESS)
+			break;
+		if (info.share_mode == SM_COW) {
+			alike += info.obj_id == file;
+			file = info.obj_id;
+			of_file += info.shared_pages_resident > 0;
+		}
+	}
+	CHECK(alike >= 1 && of_file >= 1);
+}
+
 static void refused(mach_port_t task)
 {
 	int room[64];
@@ -79,9 +108,11 @@ static void refused(mach_port_t task)
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, VM_REGION_BASIC_INFO_64, room, &count, &object));
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, VM_REGION_BASIC_INFO, room, &count, &object));
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, VM_REGION_EXTENDED_INFO, room, &count, &object));
-	CHECK(count == VM_REGION_BASIC_INFO_COUNT_64 - 1);
+	count = VM_REGION_TOP_INFO_COUNT - 1;
+	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, VM_REGION_TOP_INFO, room, &count, &object));
+	CHECK(count == VM_REGION_TOP_INFO_COUNT - 1);
 	count = 64;
-	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, 12, room, &count, &object));
+	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, 14, room, &count, &object));
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, NULL, &size, VM_REGION_BASIC_INFO_64, room, &count, &object));
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, NULL, VM_REGION_BASIC_INFO_64, room, &count, &object));
 	RETURNS(KERN_INVALID_ARGUMENT, mach_vm_region(task, &address, &size, VM_REGION_BASIC_INFO_64, NULL, &count, &object));
@@ -129,6 +160,7 @@ int main(int argc, char **argv)
 
 	basic(task);
 	extended(task);
+	top(task);
 	refused(task);
 	walk(task);
 	return failures != 0;

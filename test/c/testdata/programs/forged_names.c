@@ -29,7 +29,9 @@ static void all_give(kern_return_t code, mach_port_t name)
 	RETURNS(code, mach_vm_region(name, &address, &size, VM_REGION_EXTENDED_INFO, info, &room, &object));
 	RETURNS(code, mach_vm_region_recurse(name, &address, &size, &depth, info, &room));
 	RETURNS(code, task_info(name, MACH_TASK_BASIC_INFO, (task_info_t)info, &room));
+	RETURNS(code, task_info(name, TASK_EVENTS_INFO, (task_info_t)info, &room));
 	RETURNS(code, task_suspend(name));
+	RETURNS(code, task_terminate(name));
 	CHECK(data == 7 && count == 7 && size == 7 && address == base && room == 64 && depth == 7 && object == 7);
 	CHECK(byte == 7 && info[0] == 7);
 }

@@ -37,6 +37,7 @@ static int nothing_works(void)
 	RETURNS(MACH_SEND_INVALID_DEST, task_info(task, MACH_TASK_BASIC_INFO, (task_info_t)info, &room));
 	RETURNS(MACH_SEND_INVALID_DEST, task_suspend(task));
 	RETURNS(MACH_SEND_INVALID_DEST, task_resume(task));
+	RETURNS(MACH_SEND_INVALID_DEST, task_terminate(task));
 	RETURNS(MACH_SEND_INVALID_DEST, mach_port_deallocate(mach_task_self(), task));
 	RETURNS(MACH_SEND_INVALID_DEST, mach_port_mod_refs(mach_task_self(), task, MACH_PORT_RIGHT_SEND, 1));
 	RETURNS(MACH_SEND_INVALID_DEST, mach_port_get_refs(mach_task_self(), task, MACH_PORT_RIGHT_SEND, &depth));

@@ -64,6 +64,20 @@ ASSERT(offsetof(arm_thread_state64_t, __pc) == 256 && offsetof(arm_thread_state6
 ASSERT(ARM_THREAD_STATE == 1 && ARM_THREAD_STATE64 == 6 && ARM_THREAD_STATE_COUNT == 17);
 ASSERT(sizeof(void *) != 8 || (sizeof(arm_unified_thread_state_t) == 280 && MACHINE_THREAD_STATE_COUNT == 70));
 #endif
+ASSERT(sizeof(struct task_absolutetime_info) == 32 && TASK_ABSOLUTETIME_INFO_COUNT == 8);
+ASSERT(sizeof(struct task_events_info) == 32 && TASK_EVENTS_INFO_COUNT == 8);
+ASSERT(sizeof(struct task_thread_times_info) == 16 && TASK_THREAD_TIMES_INFO_COUNT == 4);
+ASSERT(sizeof(struct task_dyld_info) == 20 && TASK_DYLD_INFO_COUNT == 5);
+ASSERT(sizeof(struct task_vm_info) == 372 && TASK_VM_INFO_COUNT == 93 && TASK_VM_INFO_REV6_COUNT == 89);
+ASSERT(TASK_VM_INFO_REV5_COUNT == 87 && TASK_VM_INFO_REV4_COUNT == 86 && TASK_VM_INFO_REV3_COUNT == 84);
+ASSERT(TASK_VM_INFO_REV2_COUNT == 42 && TASK_VM_INFO_REV1_COUNT == 38 && TASK_VM_INFO_REV0_COUNT == 36);
+ASSERT(offsetof(struct task_vm_info, resident_size) == 16 && offsetof(struct task_vm_info, compressed) == 120);
+ASSERT(offsetof(struct task_vm_info, phys_footprint) == 144 && offsetof(struct task_vm_info, min_address) == 152);
+ASSERT(offsetof(struct task_vm_info, ledger_phys_footprint_peak) == 168);
+ASSERT(offsetof(struct task_vm_info, limit_bytes_remaining) == 336);
+ASSERT(sizeof(struct vm_region_top_info) == 20 && VM_REGION_TOP_INFO_COUNT == 5 && VM_REGION_TOP_INFO == 12);
+ASSERT(offsetof(struct vm_region_top_info, share_mode) == 16);
+ASSERT(TASK_DYLD_INFO == 17 && TASK_VM_INFO == 22 && TASK_THREAD_TIMES_INFO == 3 && TASK_EVENTS_INFO == 2);
 ASSERT(sizeof(struct host_basic_info) == 48 && HOST_BASIC_INFO_COUNT == 12);
 ASSERT(sizeof(mach_msg_header_t) == 24);
 ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
