@@ -59,4 +59,7 @@ uint32_t machcompat_fitting(const uint32_t *counts, uint32_t room);
 /* process.c: true in the child of a fork, where no Go function may be called. */
 int machcompat_in_child(void);
 
+/* process.c: 0 for the name of the host, not_a_host for that of anything else. */
+int machcompat_check_host(uint32_t name, int not_a_host);
+
 #endif

@@ -93,3 +93,12 @@ kern_return_t host_page_size(host_t host, vm_size_t *out_page_size)
 	*out_page_size = vm_page_size;
 	return KERN_SUCCESS;
 }
+
+kern_return_t machcompat_check_host(host_t host, kern_return_t not_a_host)
+{
+	if (host == host_name)
+		return KERN_SUCCESS;
+	if (machcompat_in_child() || !machcompatHasName(host))
+		return MACH_SEND_INVALID_DEST;
+	return not_a_host;
+}

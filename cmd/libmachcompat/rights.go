@@ -90,3 +90,11 @@ func machcompatPortGetRefs(space, name, right C.uint, refs *C.uint) C.int {
 	}
 	return C.int(code)
 }
+
+//export machcompatHasName
+func machcompatHasName(name C.uint) C.int {
+	if ports.has(portName(name)) {
+		return 1
+	}
+	return 0
+}

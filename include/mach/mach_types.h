@@ -11,6 +11,7 @@
 #include <mach/memory_object_types.h>
 #include <mach/message.h>
 #include <mach/port.h>
+#include <mach/processor_info.h>
 #include <mach/std_types.h>
 #include <mach/task_info.h>
 #include <mach/time_value.h>

@@ -40,6 +40,7 @@ typedef integer_t cpu_threadtype_t;
 #define CPU_SUBTYPE_BIG_ENDIAN ((cpu_subtype_t)1)
 #define CPU_SUBTYPE_I386_ALL ((cpu_subtype_t)3)
 #define CPU_SUBTYPE_X86_ALL ((cpu_subtype_t)3)
+#define CPU_SUBTYPE_X86_ARCH1 ((cpu_subtype_t)4)
 #define CPU_SUBTYPE_X86_64_ALL ((cpu_subtype_t)3)
 #define CPU_SUBTYPE_X86_64_H ((cpu_subtype_t)8)
 #define CPU_SUBTYPE_ARM_ALL ((cpu_subtype_t)0)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mach/vm_statistics.h: flags of vm_allocate, and the tags that tell what a
- * region is for. The statistics themselves are not available here.
+ * mach/vm_statistics.h: flags of vm_allocate, the tags that tell what a region is for,
+ * and the statistics of host_statistics.
  */
 #ifndef _MACH_VM_STATISTICS_H_
 #define _MACH_VM_STATISTICS_H_
+
+#include <stdint.h>
 
 #include <mach/kern_return.h>
 #include <mach/machine/vm_types.h>
@@ -22,6 +24,60 @@
 #define VM_PAGE_QUERY_PAGE_CS_TAINTED 0x200
 #define VM_PAGE_QUERY_PAGE_CS_NX 0x400
 #define VM_PAGE_QUERY_PAGE_REUSABLE 0x800
+/*
+ * Pages of the machine now, and events since its boot. What Linux does not count is 0.
+ * Free, active, inactive and wired pages are all the memory that there is.
+ */
+struct vm_statistics {
+	natural_t free_count;
+	natural_t active_count;
+	natural_t inactive_count;
+	natural_t wire_count; /* of the kernel, or locked */
+	natural_t zero_fill_count;
+	natural_t reactivations;
+	natural_t pageins;  /* pages read from disks */
+	natural_t pageouts; /* pages written to disks */
+	natural_t faults;
+	natural_t cow_faults;
+	natural_t lookups;
+	natural_t hits;
+	natural_t purgeable_count; /* since revision 1 */
+	natural_t purges;
+	natural_t speculative_count; /* since revision 2 */
+};
+typedef struct vm_statistics *vm_statistics_t;
+typedef struct vm_statistics vm_statistics_data_t;
+
+struct vm_statistics64 {
+	natural_t free_count;
+	natural_t active_count;
+	natural_t inactive_count;
+	natural_t wire_count;
+	uint64_t zero_fill_count;
+	uint64_t reactivations;
+	uint64_t pageins;
+	uint64_t pageouts;
+	uint64_t faults;
+	uint64_t cow_faults;
+	uint64_t lookups;
+	uint64_t hits;
+	uint64_t purges;
+	natural_t purgeable_count;
+	natural_t speculative_count;
+	uint64_t decompressions; /* since revision 1; these two are zswap's */
+	uint64_t compressions;
+	uint64_t swapins;
+	uint64_t swapouts;
+	natural_t compressor_page_count;
+	natural_t throttled_count;
+	natural_t external_page_count; /* of files */
+	natural_t internal_page_count; /* of no file */
+	uint64_t total_uncompressed_pages_in_compressor;
+};
+typedef struct vm_statistics64 *vm_statistics64_t;
+typedef struct vm_statistics64 vm_statistics64_data_t;
+
+#define VM_STATISTICS_TRUNCATE_TO_32_BIT(value) ((uint32_t)(((value) > UINT32_MAX) ? UINT32_MAX : (value)))
 
 /* For vm_allocate: at the address given, or anywhere; instead of what is there. */
 #define VM_FLAGS_FIXED 0x00000000

@@ -79,6 +79,14 @@ ASSERT(sizeof(struct vm_region_top_info) == 20 && VM_REGION_TOP_INFO_COUNT == 5 
 ASSERT(offsetof(struct vm_region_top_info, share_mode) == 16);
 ASSERT(TASK_DYLD_INFO == 17 && TASK_VM_INFO == 22 && TASK_THREAD_TIMES_INFO == 3 && TASK_EVENTS_INFO == 2);
 ASSERT(sizeof(struct host_basic_info) == 48 && HOST_BASIC_INFO_COUNT == 12);
+ASSERT(sizeof(struct vm_statistics) == 60 && HOST_VM_INFO_COUNT == 15 && HOST_VM_INFO_REV0_COUNT == 12);
+ASSERT(sizeof(struct vm_statistics64) == 152 && HOST_VM_INFO64_COUNT == 38 && HOST_VM_INFO64_REV0_COUNT == 24);
+ASSERT(offsetof(struct vm_statistics64, zero_fill_count) == 16 && offsetof(struct vm_statistics64, purges) == 80);
+ASSERT(offsetof(struct vm_statistics64, compressor_page_count) == 128);
+ASSERT(HOST_LOAD_INFO_COUNT == 6 && HOST_CPU_LOAD_INFO_COUNT == 4 && HOST_SCHED_INFO_COUNT == 2);
+ASSERT(HOST_PRIORITY_INFO_COUNT == 8 && HOST_PREFERRED_USER_ARCH_COUNT == 2);
+ASSERT(PROCESSOR_BASIC_INFO_COUNT == 5 && PROCESSOR_CPU_LOAD_INFO_COUNT == 4 && LOAD_SCALE == 1000);
+ASSERT(HOST_VM_INFO64 == 4 && HOST_CPU_LOAD_INFO == 3 && HOST_VM_INFO == 2 && HOST_PRIORITY_INFO == 5);
 ASSERT(sizeof(mach_msg_header_t) == 24);
 ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
 
