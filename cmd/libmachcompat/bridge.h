@@ -56,6 +56,24 @@ struct machcompat_page {
 /* room.c: the first of the counts, of which a 0 is the last, that there is room for. */
 uint32_t machcompat_fitting(const uint32_t *counts, uint32_t room);
 
+/* A process with all that libproc.h and sysctl tell of it. */
+struct machcompat_process {
+	int32_t pid, ppid, pgid, tty, tpgid, nice;
+	uint32_t uid, gid, ruid, rgid, svuid, svgid;
+	uint32_t state; /* SRUN 2, SSLEEP 3, SSTOP 4, SZOMB 5 */
+	uint32_t system, traced, wide, session_leader; /* true or false */
+	uint64_t start_seconds, start_microseconds;
+	char comm[16], name[32]; /* with a NUL at the end */
+};
+
+/* The file of a region; all is 0 for none. */
+struct machcompat_file {
+	uint64_t device, inode;
+};
+
+/* What PATH_MAX is: no path of /proc is longer. */
+#define MACHCOMPAT_PATH 4096
+
 /* process.c: true in the child of a fork, where no Go function may be called. */
 int machcompat_in_child(void);
 

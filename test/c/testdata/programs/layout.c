@@ -4,6 +4,7 @@
  * of a pointer has a say, they are those of 64 bits.
  */
 #include <TargetConditionals.h>
+#include <libproc.h>
 #include <mach/mach.h>
 #include <mach/mach_vm.h>
 #include <stddef.h>
@@ -87,6 +88,13 @@ ASSERT(HOST_LOAD_INFO_COUNT == 6 && HOST_CPU_LOAD_INFO_COUNT == 4 && HOST_SCHED_
 ASSERT(HOST_PRIORITY_INFO_COUNT == 8 && HOST_PREFERRED_USER_ARCH_COUNT == 2);
 ASSERT(PROCESSOR_BASIC_INFO_COUNT == 5 && PROCESSOR_CPU_LOAD_INFO_COUNT == 4 && LOAD_SCALE == 1000);
 ASSERT(HOST_VM_INFO64 == 4 && HOST_CPU_LOAD_INFO == 3 && HOST_VM_INFO == 2 && HOST_PRIORITY_INFO == 5);
+ASSERT(sizeof(struct proc_bsdinfo) == 136 && offsetof(struct proc_bsdinfo, pbi_comm) == 48);
+ASSERT(offsetof(struct proc_bsdinfo, pbi_name) == 64 && offsetof(struct proc_bsdinfo, pbi_start_tvsec) == 120);
+ASSERT(sizeof(struct proc_bsdshortinfo) == 64 && sizeof(struct proc_taskinfo) == 96);
+ASSERT(sizeof(struct proc_taskallinfo) == 232 && sizeof(struct proc_regioninfo) == 96);
+ASSERT(sizeof(struct vinfo_stat) == 136 && sizeof(struct vnode_info) == 152);
+ASSERT(sizeof(struct vnode_info_path) == 1176 && sizeof(struct proc_regionwithpathinfo) == 1272);
+ASSERT(PROC_PIDPATHINFO_MAXSIZE == 4096 && PROC_PIDTBSDINFO == 3 && PROC_PIDREGIONPATHINFO == 8);
 ASSERT(sizeof(mach_msg_header_t) == 24);
 ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
 
