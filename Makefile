@@ -105,7 +105,7 @@ uninstall: ## remove what make install copied
 		man/man1/vmwrite.1 man/man1/vmwrite-*.1 man/man3/machcompat.3 man/man7/vmwrite-formats.7))
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmachcompat.so.$(SOVERSION) libmachcompat.so libmachcompat.a pkgconfig/machcompat.pc)
 	cd include && find * -type f -exec rm -f $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \;
-	@rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/mach/machine /mach /) 2>/dev/null || true
+	@rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/mach/machine /mach /sys /bsd/sys /bsd /) 2>/dev/null || true
 
 .PHONY: image
 image: command ## build the container image vmwrite from bin/vmwrite

@@ -6,6 +6,7 @@ package main
 import "C"
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -265,3 +266,31 @@ func regionOf(mapping procmaps.Mapping) machcompat.Region {
 	}
 	return region
 }
+
+// machcompatArguments puts the program's path, the arguments and the environment of a
+// process into memory of C, as much as there is room for, and tells the number of
+// arguments. It returns the bytes of all. An environment that is not shown is left out.
+//
+//export machcompatArguments
+func machcompatArguments(pid C.int, count *C.int32_t, out *C.char, room C.size_t) C.long {
+	folder := fmt.Sprintf("/proc/%d/", pid)
+	arguments, err := os.ReadFile(folder + "cmdline")
+	if err != nil || len(arguments) == 0 { // none: it has ended, or is the kernel's
+		return -C.long(unix.EINVAL)
+	}
+	if arguments[len(arguments)-1] != 0 { // the process has written over them
+		arguments = append(arguments, 0)
+	}
+	path, err := os.Readlink(folder + "exe")
+	if err != nil {
+		return -C.long(unix.EINVAL)
+	}
+	environment, _ := os.ReadFile(folder + "environ")
+	text := slices.Concat([]byte(path), []byte{0}, arguments, environment)
+	*count = C.int32_t(bytes.Count(arguments, []byte{0}))
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(out)), room), text)
+	return C.long(len(text))
+}
+
+//export machcompatBootTime
+func machcompatBootTime() C.uint64_t { return C.uint64_t(bootTime()) }

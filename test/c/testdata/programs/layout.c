@@ -4,6 +4,7 @@
  * of a pointer has a say, they are those of 64 bits.
  */
 #include <TargetConditionals.h>
+#include <bsd/sys/sysctl.h>
 #include <libproc.h>
 #include <mach/mach.h>
 #include <mach/mach_vm.h>
@@ -95,6 +96,14 @@ ASSERT(sizeof(struct proc_taskallinfo) == 232 && sizeof(struct proc_regioninfo) 
 ASSERT(sizeof(struct vinfo_stat) == 136 && sizeof(struct vnode_info) == 152);
 ASSERT(sizeof(struct vnode_info_path) == 1176 && sizeof(struct proc_regionwithpathinfo) == 1272);
 ASSERT(PROC_PIDPATHINFO_MAXSIZE == 4096 && PROC_PIDTBSDINFO == 3 && PROC_PIDREGIONPATHINFO == 8);
+#if defined(__LP64__)
+ASSERT(sizeof(struct kinfo_proc) == 648 && sizeof(struct extern_proc) == 296 && sizeof(struct eproc) == 352);
+ASSERT(offsetof(struct extern_proc, p_flag) == 32 && offsetof(struct extern_proc, p_pid) == 40);
+ASSERT(offsetof(struct extern_proc, p_comm) == 243 && offsetof(struct kinfo_proc, kp_eproc.e_ppid) == 560);
+ASSERT(offsetof(struct kinfo_proc, kp_eproc.e_ucred) == 416 && offsetof(struct kinfo_proc, kp_eproc.e_tdev) == 572);
+ASSERT(offsetof(struct eproc, e_flag) == 316);
+#endif
+ASSERT(KERN_PROC == 14 && KERN_PROCARGS2 == 49 && KERN_ARGMAX == 8 && HW_MEMSIZE == 24 && P_TRACED == 0x800);
 ASSERT(sizeof(mach_msg_header_t) == 24);
 ASSERT(sizeof(void *) != 8 || sizeof(struct task_basic_info) == 40);
 
