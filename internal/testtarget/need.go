@@ -36,6 +36,8 @@ var capabilities = map[string]struct {
 	"bash":          {installed("bash"), "install bash"},
 	"cc":            {installed("cc"), "install a C compiler"},
 	"c++":           {installed("c++"), "install a C++ compiler"},
+	"clang":         {installed("clang"), "install clang"},
+	"clang++":       {installed("clang++"), "install clang, with its C++ compiler"},
 	"make":          {installed("make"), "install make"},
 	"nm":            {installed("nm"), "install binutils"},
 	"objdump":       {installed("objdump"), "install binutils"},

@@ -72,23 +72,43 @@ func TestTheManualPageNamesEveryCall(t *testing.T) {
 	}
 }
 
-func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
-	testtarget.Need(t, "cc", "c++")
-	for _, l := range testtarget.Some([]language{c99, c11, cxx11, cxx20}, 2, 0) {
+// onlyCompile compiles sources together in each of the languages.
+func onlyCompile(t *testing.T, languages []language, sources []string, flags ...string) {
+	t.Helper()
+	for _, l := range languages {
 		t.Run(l.name, func(t *testing.T) {
+			testtarget.Need(t, l.compiler)
 			t.Parallel()
-			arguments := []string{headersHere, "-Wconversion", "-fsyntax-only"}
-			for _, name := range headers(t) {
-				text := "#include <" + name + ">\n#include <" + name + ">\nextern int nothing;\n"
-				source := filepath.Join(t.TempDir(), "alone.c")
-				if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				arguments = append(arguments, source)
-			}
-			l.compile(t, arguments...)
+			l.compile(t, slices.Concat([]string{headersHere, "-fsyntax-only"}, flags, sources)...)
 		})
 	}
+}
+
+// sourceOf writes a source file with a text.
+func sourceOf(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "source.c")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEachHeaderCompilesAloneAndTwice(t *testing.T) {
+	var sources []string
+	for _, name := range headers(t) {
+		sources = append(sources, sourceOf(t, "#include <"+name+">\n#include <"+name+">\nextern int nothing;\n"))
+	}
+	others := []language{{"C++11", "c++", "CXX", "c++11"}, {"C++20", "c++", "CXX", "c++20"}}
+	onlyCompile(t, testtarget.Some(slices.Concat(allLanguages, others), 2, 0), sources, "-Wconversion")
+}
+
+func TestEachProgramCompilesInEveryLanguage(t *testing.T) {
+	sources, err := filepath.Glob("testdata/*/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	onlyCompile(t, testtarget.Some(allLanguages, 2, 3), sources)
 }
 
 func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {

@@ -47,7 +47,7 @@ func buildAll(goarch string) error {
 	}
 	programs, err := filepath.Glob("testdata/*/*.c")
 	for _, source := range programs {
-		for _, l := range []language{c99, cxx11} {
+		for _, l := range []language{c99, cxx17} {
 			if _, err := l.build(source, lib); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
@@ -89,21 +89,31 @@ func must(t *testing.T) func(path string, err error) string {
 	}
 }
 
-// A language is how a program is compiled: by which compiler, which the environment
-// may replace.
+// A language is how a program is compiled: by which compiler, which an environment
+// variable may replace if one is named, and by which standard.
 type language struct{ name, compiler, variable, standard string }
 
 var (
 	c99   = language{"C99", "cc", "CC", "c99"}
-	c11   = language{"C11", "cc", "CC", "c11"}
-	cxx11 = language{"C++11", "c++", "CXX", "c++11"}
-	cxx20 = language{"C++20", "c++", "CXX", "c++20"}
+	cxx17 = language{"C++17", "c++", "CXX", "c++17"}
+
+	// allLanguages are those in which every program and every header compiles.
+	allLanguages = []language{
+		c99,
+		{"C11", "cc", "CC", "c11"},
+		{"GNU17", "cc", "CC", "gnu17"},
+		cxx17,
+		{"C99 of clang", "clang", "", "c99"},
+		{"C11 of clang", "clang", "", "c11"},
+		{"GNU17 of clang", "clang", "", "gnu17"},
+		{"C++17 of clang", "clang++", "", "c++17"},
+	}
 )
 
-// languages are those in which a program that is both C and C++ is compiled: in a
-// quick run one of them, by the number.
+// languages are those in which a program is run: in a quick run one of them, by the
+// number.
 func languages(number int) []language {
-	return testtarget.Some([]language{c99, cxx11}, 1, number)
+	return testtarget.Some([]language{c99, cxx17}, 1, number)
 }
 
 // compile runs the compiler, for which every warning is an error.
@@ -113,8 +123,12 @@ func (l language) compile(t *testing.T, arguments ...string) {
 }
 
 func (l language) command(arguments ...string) *exec.Cmd {
+	dialect := "c"
+	if strings.HasPrefix(l.standard, "c++") {
+		dialect = "c++"
+	}
 	return exec.Command(cmp.Or(os.Getenv(l.variable), l.compiler), slices.Concat([]string{"-std=" + l.standard, "-Wall", "-Wextra", "-Werror", "-pedantic",
-		"-x", strings.TrimRight(l.standard, "0123456789")}, arguments)...)
+		"-x", dialect}, arguments)...)
 }
 
 // headersHere is where the headers are before they are installed.

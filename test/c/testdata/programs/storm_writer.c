@@ -180,7 +180,7 @@ static void change(struct writer *w, size_t size, int copies)
 static void read_back(struct writer *w, size_t size)
 {
 	enum { GUARD = 16, SENTINEL = 4711 };
-	static const unsigned char guard[GUARD] = "0123456789abcdef";
+	static const char guard[] = "0123456789abcdef"; /* and a 0, which C++ insists on */
 	static __thread unsigned char buffer[MOST + GUARD];
 	size_t offset = next(w) % (OWN - size + 1);
 	mach_vm_size_t moved = SENTINEL;
@@ -199,7 +199,7 @@ static void read_back(struct writer *w, size_t size)
 
 static void *work(void *argument)
 {
-	struct writer *w = argument;
+	struct writer *w = (struct writer *)argument;
 
 	while (!over()) {
 		uint32_t kind = next(w) % 8;
@@ -220,9 +220,9 @@ static void open_views(const char *kind)
 {
 	char path[64];
 
-	epochs = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, 3, 0);
+	epochs = (const volatile uint64_t *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, 3, 0);
 	if (strcmp(kind, "shared") == 0)
-		file = mmap(NULL, WRITERS * OWN, PROT_READ, MAP_SHARED, 4, 0);
+		file = (const unsigned char *)mmap(NULL, WRITERS * OWN, PROT_READ, MAP_SHARED, 4, 0);
 	snprintf(path, sizeof path, "/proc/%d/mem", target_pid);
 	memory = open(path, O_RDWR);
 	if (epochs == MAP_FAILED || file == MAP_FAILED || memory < 0) {
