@@ -106,6 +106,8 @@ uninstall: ## remove what make install copied
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmachcompat.so.$(SOVERSION) libmachcompat.so libmachcompat.a pkgconfig/machcompat.pc)
 	cd include && find * -type f -exec rm -f $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \;
 	@rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/mach/machine /mach /sys /bsd/sys /bsd /) 2>/dev/null || true
+	@cd include && find * -depth -type d -exec rmdir $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \; 2>/dev/null || true
+	@rmdir $(DESTDIR)$(INCLUDEDIR) 2>/dev/null || true
 
 .PHONY: image
 image: command ## build the container image vmwrite from bin/vmwrite

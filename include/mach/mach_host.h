@@ -7,8 +7,11 @@
 #include <mach/kern_return.h>
 #include <mach/mach_init.h>
 #include <mach/mach_types.h>
+#include <mach/mig.h>
+#include <mach/mig_errors.h>
 #include <mach/port.h>
 #include <mach/processor_info.h>
+#include <mach/std_types.h>
 
 #ifdef __cplusplus
 extern "C" {

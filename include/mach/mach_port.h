@@ -11,6 +11,8 @@
 
 #include <mach/kern_return.h>
 #include <mach/mach_types.h>
+#include <mach/mig.h>
+#include <mach/mig_errors.h>
 #include <mach/port.h>
 #include <mach/std_types.h>
 

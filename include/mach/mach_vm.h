@@ -9,6 +9,8 @@
 #include <mach/kern_return.h>
 #include <mach/mach_types.h>
 #include <mach/message.h>
+#include <mach/mig.h>
+#include <mach/mig_errors.h>
 #include <mach/port.h>
 #include <mach/std_types.h>
 #include <mach/vm_region.h>

@@ -9,7 +9,10 @@
 #include <mach/kern_return.h>
 #include <mach/mach_types.h>
 #include <mach/message.h>
+#include <mach/mig.h>
+#include <mach/mig_errors.h>
 #include <mach/port.h>
+#include <mach/std_types.h>
 #include <mach/task_info.h>
 
 #ifdef __cplusplus

@@ -13,4 +13,20 @@ typedef struct time_value time_value_t;
 
 #define TIME_MICROS_MAX 1000000
 
+/* Adds micros, less than TIME_MICROS_MAX, to *val. */
+#define time_value_add_usec(val, micros) \
+	do { \
+		if (((val)->microseconds += (micros)) >= TIME_MICROS_MAX) { \
+			(val)->microseconds -= TIME_MICROS_MAX; \
+			(val)->seconds++; \
+		} \
+	} while (0)
+
+/* Adds *addend to *result. */
+#define time_value_add(result, addend) \
+	do { \
+		(result)->seconds += (addend)->seconds; \
+		time_value_add_usec(result, (addend)->microseconds); \
+	} while (0)
+
 #endif /* _MACH_TIME_VALUE_H_ */

@@ -4,6 +4,7 @@
 #define _VM_PAGE_SIZE_
 
 #include <mach/mach_types.h>
+#include <mach/machine/vm_types.h>
 
 #ifdef __cplusplus
 extern "C" {

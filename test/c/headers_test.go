@@ -4,6 +4,7 @@ package c
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -49,7 +50,9 @@ func TestTheHeadersOfTheInterfaceAreThere(t *testing.T) {
 	for _, name := range strings.Fields(`mach.h mach_vm.h vm_map.h vm_region.h vm_prot.h vm_inherit.h
 		vm_behavior.h vm_statistics.h kern_return.h mach_error.h mach_init.h mach_types.h mach_port.h
 		host_info.h machine.h task.h task_info.h std_types.h mach_host.h vm_types.h boolean.h port.h
-		message.h vm_page_size.h mach_traps.h`) {
+		message.h vm_page_size.h mach_traps.h mig.h ndr.h notify.h vm_param.h machine/vm_param.h
+		exception_types.h exception.h task_special_ports.h shared_region.h vm_purgable.h clock_types.h
+		processor_info.h thread_policy.h task_policy.h mach_interface.h mach_syscalls.h`) {
 		if !slices.Contains(have, "mach/"+name) {
 			t.Errorf("no mach/%s", name)
 		}
@@ -109,6 +112,64 @@ func TestEachProgramCompilesInEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	onlyCompile(t, testtarget.Some(allLanguages, 2, 3), sources)
+}
+
+// A program for macOS relies on what the headers that Apple generates bring with them.
+func TestGeneratedHeadersBringWhatAppleHeadersBring(t *testing.T) {
+	var sources []string
+	for _, name := range []string{"mach_host", "mach_port", "mach_vm", "task", "vm_map"} {
+		sources = append(sources, sourceOf(t, "#include <mach/"+name+`.h>
+__BEGIN_DECLS
+void copy(char *to, const char *from, __unused task_t task);
+__END_DECLS
+void copy(char *to, const char *from, __unused task_t task)
+{
+	struct {
+		NDR_record_t record;
+		mig_reply_error_t reply;
+		mach_dead_name_notification_t notification;
+		mig_symtab_t table;
+		uint64_t number;
+		size_t size;
+	} all;
+
+	memset(&all, 0, sizeof all);
+	if (strcmp(to, from) != MIG_NO_REPLY)
+		memcpy(to, from, strlen(from) + 1);
+}
+`))
+	}
+	onlyCompile(t, testtarget.Some(allLanguages, 2, 1), sources)
+}
+
+// Names that both have, such as PAGE_SIZE and __unused, are in nobody's way.
+func TestHeadersGoWithThoseOfLinux(t *testing.T) {
+	var theirs, ours strings.Builder
+	for _, name := range strings.Fields(`dirent.h elf.h errno.h fcntl.h limits.h link.h netinet/ip_icmp.h pthread.h
+		semaphore.h signal.h stdio.h stdlib.h string.h sys/ipc.h sys/mman.h sys/msg.h sys/param.h sys/ptrace.h
+		sys/resource.h sys/shm.h sys/socket.h sys/stat.h sys/time.h sys/types.h sys/uio.h sys/user.h sys/wait.h
+		time.h ucontext.h unistd.h`) {
+		fmt.Fprintf(&theirs, "#include <%s>\n", name)
+	}
+	for _, name := range headers(t) {
+		fmt.Fprintf(&ours, "#include <%s>\n", name)
+	}
+	const onlyBefore = "#include <linux/sysctl.h>\n" // it has a member called __unused: see mach/cdefs.h
+	const check = "int inside(unsigned long);\nint inside(unsigned long n) { return (n & PAGE_MASK) < PAGE_SIZE; }\n"
+	sources := []string{
+		sourceOf(t, theirs.String()+onlyBefore+ours.String()+check),
+		sourceOf(t, ours.String()+theirs.String()+check),
+	}
+	onlyCompile(t, testtarget.Some(allLanguages, 2, 0), sources, "-D_GNU_SOURCE")
+}
+
+func TestProgramGetsAllFromMachHeaders(t *testing.T) {
+	for _, l := range languages(1) {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			run(t, l.program(t, "testdata/programs/apple_headers.c", library(t)))
+		})
+	}
 }
 
 func TestEveryDeclaredNameIsExportedAndNoOther(t *testing.T) {

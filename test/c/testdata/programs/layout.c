@@ -117,6 +117,21 @@ ASSERT(VM_INHERIT_NONE == 2 && VM_BEHAVIOR_DONTNEED == 5 && VM_BEHAVIOR_PAGEOUT 
 ASSERT(MACH_SEND_INVALID_DEST == 0x10000003 && KERN_NOT_SUPPORTED == 46 && MIG_SERVER_DIED == -308);
 ASSERT(MACH_PORT_DEAD == 0xffffffff && MACH_PORT_TYPE_SEND == 0x10000);
 
+ASSERT(sizeof(mach_msg_base_t) == 28 && sizeof(mach_msg_port_descriptor_t) == 12);
+ASSERT(sizeof(void *) != 8 || (sizeof(mach_msg_ool_descriptor_t) == 16 && offsetof(mach_msg_ool_descriptor_t, size) == 12));
+ASSERT(sizeof(void *) != 8 || sizeof(mach_msg_guarded_port_descriptor_t) == 16);
+ASSERT(sizeof(mach_msg_audit_trailer_t) == 52 && offsetof(mach_msg_audit_trailer_t, msgh_audit) == 20);
+ASSERT(sizeof(void *) != 8 || sizeof(mach_msg_max_trailer_t) == 68);
+ASSERT(sizeof(mach_dead_name_notification_t) == 56 && sizeof(mach_port_destroyed_notification_t) == 60);
+ASSERT(sizeof(mig_reply_error_t) == 36 && offsetof(mig_reply_error_t, RetCode) == 32);
+ASSERT(sizeof(mach_port_status_t) == 40 && MACH_PORT_RECEIVE_STATUS_COUNT == 10 && sizeof(mach_port_qos_t) == 8);
+ASSERT(sizeof(mach_timespec_t) == 8 && sizeof(struct policy_timeshare_info) == 20 && sizeof(struct policy_fifo_info) == 16);
+ASSERT(THREAD_TIME_CONSTRAINT_POLICY_COUNT == 4 && THREAD_AFFINITY_POLICY_COUNT == 1 && TASK_CATEGORY_POLICY_COUNT == 1);
+
+ASSERT(VM_MEMORY_SANITIZER == 99 && VM_MEMORY_ROSETTA == 230 && VM_FLAGS_USER_ALLOCATE == 0xff07509f);
+ASSERT(EXC_MASK_ALL == 0x1bfe && EXC_SOFT_SIGNAL == 0x10003 && TASK_DEBUG_CONTROL_PORT == 10);
+ASSERT(MACH_NOTIFY_DEAD_NAME == 72 && MACH_MSGH_BITS(19, 21) == 0x1513 && MACH_RCV_TRAILER_ELEMENTS(3) == 0x3000000);
+
 #if TARGET_OS_OSX || TARGET_OS_IPHONE || TARGET_OS_MAC || !TARGET_OS_LINUX || defined(__APPLE__)
 #error this is Linux
 #endif
