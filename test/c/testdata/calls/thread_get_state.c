@@ -38,6 +38,7 @@ int main(int argc, char **argv)
 	CHECK(HEADER(unified).flavor == FLAVOR && HEADER(unified).count == COUNT && PC(UNIFIED(unified)) == PC(state));
 	/* One that stays suspended, and a whole task that does. */
 	RETURNS(KERN_SUCCESS, thread_suspend(thread));
+	state = state_of(thread);
 	again = state_of(thread);
 	CHECK(memcmp(&state, &again, sizeof state) == 0);
 	RETURNS(KERN_SUCCESS, task_suspend(task));
