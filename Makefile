@@ -105,7 +105,6 @@ uninstall: ## remove what make install copied
 		man/man1/vmwrite.1 man/man1/vmwrite-*.1 man/man3/machcompat.3 man/man7/vmwrite-formats.7))
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,libmachcompat.so.$(SOVERSION) libmachcompat.so libmachcompat.a pkgconfig/machcompat.pc)
 	cd include && find * -type f -exec rm -f $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \;
-	@rmdir $(addprefix $(DESTDIR)$(INCLUDEDIR),/mach/machine /mach /sys /bsd/sys /bsd /) 2>/dev/null || true
 	@cd include && find * -depth -type d -exec rmdir $(abspath $(DESTDIR)$(INCLUDEDIR))/{} \; 2>/dev/null || true
 	@rmdir $(DESTDIR)$(INCLUDEDIR) 2>/dev/null || true
 
@@ -148,7 +147,7 @@ test: command ## build, and run every test once
 check: lint check-man cross test-full test-race test-386 test-bench check-kernels ## all that CI checks
 
 # What says whose it is in its first lines; the rest are documents, data and lists.
-SOURCES := '*.go' '*.c' '*.h' '*.map' '*.py' '*.yml' '*.yaml' '*.pc.in' '*Dockerfile' Makefile \
+SOURCES := '*.go' '*.c' '*.s' '*.h' '*.map' '*.py' '*.yml' '*.yaml' '*.pc.in' '*Dockerfile' Makefile \
 	.ci/run man test/run test/lacks test/kernels/init
 
 .PHONY: lint

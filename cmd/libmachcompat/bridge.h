@@ -49,6 +49,7 @@ struct machcompat_page {
 	uint64_t offset, object;
 	int32_t disposition, ref_count;
 };
+
 /* What takes time to find of a task, and is wanted. */
 #define MACHCOMPAT_THREADS 1 /* threads_user, threads_system, switches, running */
 #define MACHCOMPAT_REGIONS 2 /* regions, lowest, limit */

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include <mach/kern_return.h>
+#include <mach/mach_types.h>
 
 #ifdef __cplusplus
 extern "C" {

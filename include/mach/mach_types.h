@@ -20,8 +20,10 @@
 #include <mach/task_info.h>
 #include <mach/task_policy.h>
 #include <mach/task_special_ports.h>
+#include <mach/thread_info.h>
 #include <mach/thread_policy.h>
 #include <mach/thread_special_ports.h>
+#include <mach/thread_status.h>
 #include <mach/time_value.h>
 #include <mach/vm_attributes.h>
 #include <mach/vm_behavior.h>
@@ -70,10 +72,9 @@ typedef mach_port_t thread_act_port_t;
 typedef thread_t *thread_array_t;
 typedef thread_array_t thread_port_array_t;
 typedef thread_act_t *thread_act_array_t;
-typedef thread_act_t *thread_act_port_array_t;
+typedef thread_act_array_t thread_act_port_array_t;
 
 /* Nothing here returns one of these. */
-typedef thread_act_array_t thread_act_port_array_t;
 typedef mach_port_t processor_t;
 typedef mach_port_t processor_port_t;
 typedef processor_t *processor_array_t;

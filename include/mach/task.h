@@ -30,6 +30,12 @@ extern kern_return_t task_suspend(task_read_t target_task);
 extern kern_return_t task_resume(task_read_t target_task);
 
 /*
+ * Kills the process of the task with SIGKILL, this one too, and does not wait for its
+ * end. KERN_FAILURE: this process may not.
+ */
+extern kern_return_t task_terminate(task_t target_task);
+
+/*
  * Puts the names of the task's threads into *act_list, in memory that the caller gives back
  * with vm_deallocate, and their number into *act_listCnt. Each is one more right to that
  * thread, to be let go of with mach_port_deallocate. Nothing is stopped, so that threads
@@ -37,12 +43,6 @@ extern kern_return_t task_resume(task_read_t target_task);
  * has ended.
  */
 extern kern_return_t task_threads(task_inspect_t target_task, thread_act_array_t *act_list, mach_msg_type_number_t *act_listCnt);
-
-/*
- * Kills the process of the task with SIGKILL, this one too, and does not wait for its
- * end. KERN_FAILURE: this process may not.
- */
-extern kern_return_t task_terminate(task_t target_task);
 
 /*
  * Tells of the task what the flavor says. *task_info_outCnt is the room in ints,

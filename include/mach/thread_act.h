@@ -14,6 +14,8 @@
 #include <mach/kern_return.h>
 #include <mach/mach_types.h>
 #include <mach/message.h>
+#include <mach/mig.h>
+#include <mach/mig_errors.h>
 #include <mach/port.h>
 #include <mach/thread_info.h>
 #include <mach/thread_status.h>

@@ -11,19 +11,6 @@
 #include <mach/kern_return.h>
 #include <mach/machine/vm_types.h>
 
-/* Where a page is, as vm_map_page_query tells it. The others are of what Linux does not tell. */
-#define VM_PAGE_QUERY_PAGE_PRESENT 0x1     /* in memory */
-#define VM_PAGE_QUERY_PAGE_FICTITIOUS 0x2
-#define VM_PAGE_QUERY_PAGE_REF 0x4
-#define VM_PAGE_QUERY_PAGE_DIRTY 0x8       /* in memory, and in no file */
-#define VM_PAGE_QUERY_PAGE_PAGED_OUT 0x10  /* in the swap space */
-#define VM_PAGE_QUERY_PAGE_COPIED 0x20     /* of a private mapping of a file, and written since */
-#define VM_PAGE_QUERY_PAGE_SPECULATIVE 0x40
-#define VM_PAGE_QUERY_PAGE_EXTERNAL 0x80   /* a file's, whether in memory or not */
-#define VM_PAGE_QUERY_PAGE_CS_VALIDATED 0x100
-#define VM_PAGE_QUERY_PAGE_CS_TAINTED 0x200
-#define VM_PAGE_QUERY_PAGE_CS_NX 0x400
-#define VM_PAGE_QUERY_PAGE_REUSABLE 0x800
 /*
  * Pages of the machine now, and events since its boot. What Linux does not count is 0.
  * Free, active, inactive and wired pages are all the memory that there is.
@@ -78,6 +65,20 @@ typedef struct vm_statistics64 *vm_statistics64_t;
 typedef struct vm_statistics64 vm_statistics64_data_t;
 
 #define VM_STATISTICS_TRUNCATE_TO_32_BIT(value) ((uint32_t)(((value) > UINT32_MAX) ? UINT32_MAX : (value)))
+
+/* Where a page is, as vm_map_page_query tells it. The others are of what Linux does not tell. */
+#define VM_PAGE_QUERY_PAGE_PRESENT 0x1     /* in memory */
+#define VM_PAGE_QUERY_PAGE_FICTITIOUS 0x2
+#define VM_PAGE_QUERY_PAGE_REF 0x4
+#define VM_PAGE_QUERY_PAGE_DIRTY 0x8       /* in memory, and in no file */
+#define VM_PAGE_QUERY_PAGE_PAGED_OUT 0x10  /* in the swap space */
+#define VM_PAGE_QUERY_PAGE_COPIED 0x20     /* of a private mapping of a file, and written since */
+#define VM_PAGE_QUERY_PAGE_SPECULATIVE 0x40
+#define VM_PAGE_QUERY_PAGE_EXTERNAL 0x80   /* a file's, whether in memory or not */
+#define VM_PAGE_QUERY_PAGE_CS_VALIDATED 0x100
+#define VM_PAGE_QUERY_PAGE_CS_TAINTED 0x200
+#define VM_PAGE_QUERY_PAGE_CS_NX 0x400
+#define VM_PAGE_QUERY_PAGE_REUSABLE 0x800
 
 /* For vm_allocate: at the address given, or anywhere; instead of what is there. */
 #define VM_FLAGS_FIXED 0x00000000

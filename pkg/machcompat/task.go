@@ -43,6 +43,7 @@ const (
 	opPageQuery  = "vm_map_page_query"
 	opSuspend    = "task_suspend"
 	opResume     = "task_resume"
+	opTerminate  = "task_terminate"
 
 	opThreads        = "task_threads"
 	opThreadSuspend  = "thread_suspend"
@@ -50,7 +51,6 @@ const (
 	opThreadState    = "thread_get_state"
 	opSetThreadState = "thread_set_state"
 	opThreadInfo     = "thread_info"
-	opTerminate      = "task_terminate"
 )
 
 // isOfMemory reports whether an operation is about a range of memory.

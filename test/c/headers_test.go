@@ -117,7 +117,7 @@ func TestEachProgramCompilesInEveryLanguage(t *testing.T) {
 // A program for macOS relies on what the headers that Apple generates bring with them.
 func TestGeneratedHeadersBringWhatAppleHeadersBring(t *testing.T) {
 	var sources []string
-	for _, name := range []string{"mach_host", "mach_port", "mach_vm", "task", "vm_map"} {
+	for _, name := range []string{"mach_host", "mach_port", "mach_vm", "task", "thread_act", "vm_map"} {
 		sources = append(sources, sourceOf(t, "#include <mach/"+name+`.h>
 __BEGIN_DECLS
 void copy(char *to, const char *from, __unused task_t task);
