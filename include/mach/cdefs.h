@@ -27,6 +27,11 @@
 #endif
 #endif
 
+/* Programs ask it whether a thread's registers begin with __, as they do. */
+#ifndef __DARWIN_UNIX03
+#define __DARWIN_UNIX03 1
+#endif
+
 #ifndef __unused
 #define __unused __attribute__((__unused__))
 #endif

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include <mach/i386/_structs.h>
 #include <mach/machine/thread_state.h>
 #include <mach/message.h>
 
@@ -32,56 +33,22 @@
 #define THREAD_STATE_NONE 13
 
 #define i386_THREAD_STATE x86_THREAD_STATE32
+#define i386_FLOAT_STATE x86_FLOAT_STATE32
+#define i386_EXCEPTION_STATE x86_EXCEPTION_STATE32
 
-#define _STRUCT_X86_THREAD_STATE32 struct __darwin_i386_thread_state
-_STRUCT_X86_THREAD_STATE32 {
-	unsigned int __eax;
-	unsigned int __ebx;
-	unsigned int __ecx;
-	unsigned int __edx;
-	unsigned int __edi;
-	unsigned int __esi;
-	unsigned int __ebp;
-	unsigned int __esp;
-	unsigned int __ss; /* this and all segments: thread_set_state leaves them alone */
-	unsigned int __eflags;
-	unsigned int __eip;
-	unsigned int __cs;
-	unsigned int __ds;
-	unsigned int __es;
-	unsigned int __fs;
-	unsigned int __gs;
-};
 typedef _STRUCT_X86_THREAD_STATE32 x86_thread_state32_t;
-typedef _STRUCT_X86_THREAD_STATE32 i386_thread_state_t;
-
-#define _STRUCT_X86_THREAD_STATE64 struct __darwin_x86_thread_state64
-_STRUCT_X86_THREAD_STATE64 {
-	uint64_t __rax;
-	uint64_t __rbx;
-	uint64_t __rcx;
-	uint64_t __rdx;
-	uint64_t __rdi;
-	uint64_t __rsi;
-	uint64_t __rbp;
-	uint64_t __rsp;
-	uint64_t __r8;
-	uint64_t __r9;
-	uint64_t __r10;
-	uint64_t __r11;
-	uint64_t __r12;
-	uint64_t __r13;
-	uint64_t __r14;
-	uint64_t __r15;
-	uint64_t __rip;
-	uint64_t __rflags;
-	uint64_t __cs;
-	uint64_t __fs;
-	uint64_t __gs;
-};
 typedef _STRUCT_X86_THREAD_STATE64 x86_thread_state64_t;
+typedef _STRUCT_X86_FLOAT_STATE32 x86_float_state32_t;
+typedef _STRUCT_X86_FLOAT_STATE64 x86_float_state64_t;
+typedef _STRUCT_X86_EXCEPTION_STATE32 x86_exception_state32_t;
+typedef _STRUCT_X86_EXCEPTION_STATE64 x86_exception_state64_t;
+typedef _STRUCT_X86_DEBUG_STATE32 x86_debug_state32_t;
+typedef _STRUCT_X86_DEBUG_STATE64 x86_debug_state64_t;
+typedef x86_thread_state32_t i386_thread_state_t;
+typedef x86_float_state32_t i386_float_state_t;
+typedef x86_exception_state32_t i386_exception_state_t;
 
-/* What comes with x86_THREAD_STATE: flavor and count are those of what is in the union. */
+/* What comes with x86_THREAD_STATE and its like: flavor and count are those of what is in the union. */
 struct x86_state_hdr {
 	uint32_t flavor;
 	uint32_t count;
@@ -97,10 +64,48 @@ struct x86_thread_state {
 };
 typedef struct x86_thread_state x86_thread_state_t;
 
+struct x86_float_state {
+	x86_state_hdr_t fsh;
+	union {
+		x86_float_state32_t fs32;
+		x86_float_state64_t fs64;
+	} ufs;
+};
+typedef struct x86_float_state x86_float_state_t;
+
+struct x86_exception_state {
+	x86_state_hdr_t esh;
+	union {
+		x86_exception_state32_t es32;
+		x86_exception_state64_t es64;
+	} ues;
+};
+typedef struct x86_exception_state x86_exception_state_t;
+
+struct x86_debug_state {
+	x86_state_hdr_t dsh;
+	union {
+		x86_debug_state32_t ds32;
+		x86_debug_state64_t ds64;
+	} uds;
+};
+typedef struct x86_debug_state x86_debug_state_t;
+
 #define x86_THREAD_STATE32_COUNT ((mach_msg_type_number_t)(sizeof(x86_thread_state32_t) / sizeof(int)))
-#define i386_THREAD_STATE_COUNT ((mach_msg_type_number_t)(sizeof(i386_thread_state_t) / sizeof(int)))
 #define x86_THREAD_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(x86_thread_state64_t) / sizeof(int)))
 #define x86_THREAD_STATE_COUNT ((mach_msg_type_number_t)(sizeof(x86_thread_state_t) / sizeof(int)))
+#define x86_FLOAT_STATE32_COUNT ((mach_msg_type_number_t)(sizeof(x86_float_state32_t) / sizeof(int)))
+#define x86_FLOAT_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(x86_float_state64_t) / sizeof(int)))
+#define x86_FLOAT_STATE_COUNT ((mach_msg_type_number_t)(sizeof(x86_float_state_t) / sizeof(int)))
+#define x86_EXCEPTION_STATE32_COUNT ((mach_msg_type_number_t)(sizeof(x86_exception_state32_t) / sizeof(int)))
+#define x86_EXCEPTION_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(x86_exception_state64_t) / sizeof(int)))
+#define x86_EXCEPTION_STATE_COUNT ((mach_msg_type_number_t)(sizeof(x86_exception_state_t) / sizeof(int)))
+#define x86_DEBUG_STATE32_COUNT ((mach_msg_type_number_t)(sizeof(x86_debug_state32_t) / sizeof(int)))
+#define x86_DEBUG_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(x86_debug_state64_t) / sizeof(int)))
+#define x86_DEBUG_STATE_COUNT ((mach_msg_type_number_t)(sizeof(x86_debug_state_t) / sizeof(int)))
+#define i386_THREAD_STATE_COUNT x86_THREAD_STATE32_COUNT
+#define i386_FLOAT_STATE_COUNT x86_FLOAT_STATE32_COUNT
+#define i386_EXCEPTION_STATE_COUNT x86_EXCEPTION_STATE32_COUNT
 
 #define MACHINE_THREAD_STATE x86_THREAD_STATE
 #define MACHINE_THREAD_STATE_COUNT x86_THREAD_STATE_COUNT

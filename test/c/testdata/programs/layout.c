@@ -59,6 +59,10 @@ ASSERT(sizeof(x86_thread_state32_t) == 64 && x86_THREAD_STATE32_COUNT == 16);
 ASSERT(sizeof(x86_thread_state64_t) == 168 && x86_THREAD_STATE64_COUNT == 42);
 ASSERT(offsetof(x86_thread_state64_t, __rip) == 128 && offsetof(x86_thread_state32_t, __eip) == 40);
 ASSERT(x86_THREAD_STATE == 7 && x86_THREAD_STATE64 == 4);
+ASSERT(sizeof(x86_float_state32_t) == 524 && sizeof(x86_float_state64_t) == 524 && x86_FLOAT_STATE64_COUNT == 131);
+ASSERT(offsetof(x86_float_state64_t, __fpu_mxcsr) == 32 && offsetof(x86_float_state64_t, __fpu_xmm0) == 168);
+ASSERT(sizeof(x86_exception_state32_t) == 12 && sizeof(x86_exception_state64_t) == 16);
+ASSERT(sizeof(x86_debug_state32_t) == 32 && sizeof(x86_debug_state64_t) == 64 && x86_DEBUG_STATE_COUNT == 18);
 ASSERT(sizeof(void *) != 8 || (sizeof(x86_thread_state_t) == 176 && MACHINE_THREAD_STATE_COUNT == 44));
 #else
 ASSERT(sizeof(arm_thread_state64_t) == 272 && ARM_THREAD_STATE64_COUNT == 68);
