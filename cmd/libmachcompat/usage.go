@@ -79,8 +79,10 @@ func fillTask(info *C.struct_machcompat_task, pid int, wants C.int) error {
 	info.resident_size_max = C.uint64_t(status.VmHWM)
 	info.anonymous, info.shared, info.file = C.uint64_t(status.RssAnon), C.uint64_t(status.RssShmem), C.uint64_t(status.RssFile)
 	info.swapped = C.uint64_t(status.VmSwap)
-	info.user = max(C.uint64_t(stat.UTime)*tick, info.threads_user)
-	info.system = max(C.uint64_t(stat.STime)*tick, info.threads_system)
+	info.user, info.system = C.uint64_t(stat.UTime)*tick, C.uint64_t(stat.STime)*tick
+	// The kernel estimates how a time divides into the two, for each thread and for the
+	// process on its own, so either sum may be the larger. It is the process's that holds.
+	info.threads_user, info.threads_system = min(info.threads_user, info.user), min(info.threads_system, info.system)
 	info.faults, info.pageins = C.uint64_t(stat.MinFlt+stat.MajFlt), C.uint64_t(stat.MajFlt)
 	info.threads, info.priority = C.int32_t(stat.NumThreads), C.int32_t(stat.Priority)
 	return nil

@@ -231,6 +231,43 @@ static void info(void)
 	FAILS(EINVAL, proc_pidinfo(getpid(), 9999, 0, &bsd, sizeof bsd));
 }
 
+/* What /proc/PID/stat says that a process has used, in nanoseconds; 0 when it has ended. */
+static uint64_t used(int pid)
+{
+	char path[64], text[2048], *rest = NULL;
+	unsigned long user = 0, system_time = 0;
+	FILE *stat;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	stat = fopen(path, "r");
+	if (stat == NULL)
+		return 0;
+	if (fgets(text, sizeof text, stat) != NULL)
+		rest = strrchr(text, ')');
+	if (rest != NULL)
+		CHECK(sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system_time) == 2);
+	fclose(stat);
+	return (uint64_t)(user + system_time) * 10000000;
+}
+
+/* No process is told to have used more than it has, and its threads no more than it. */
+static void times(void)
+{
+	int bytes = proc_listpids(PROC_ALL_PIDS, 0, NULL, 0), *pids = (int *)malloc((size_t)bytes), count, i;
+	struct proc_taskinfo task;
+	uint64_t most;
+
+	count = proc_listallpids(pids, bytes);
+	for (i = 0; i < count; i++) {
+		if (proc_pidinfo(pids[i], PROC_PIDTASKINFO, 0, &task, sizeof task) == 0)
+			continue;
+		most = used(pids[i]);
+		CHECK(most == 0 || task.pti_total_user + task.pti_total_system <= most);
+		CHECK(task.pti_threads_user <= task.pti_total_user && task.pti_threads_system <= task.pti_total_system);
+	}
+	free(pids);
+}
+
 static void in_a_child(void)
 {
 	char path[4096];
@@ -260,6 +297,7 @@ int main(int argc, char **argv)
 	paths();
 	regions();
 	info();
+	times();
 	in_a_child();
 	CHECK(proc_libversion(&major, &minor) == 0 && major == 1 && minor == 1 && proc_libversion(NULL, NULL) == 0);
 	return failures != 0;
