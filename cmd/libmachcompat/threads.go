@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"debug/elf"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -76,6 +77,41 @@ func machcompatTaskThreads(name C.uint, list *C.uint64_t, count *C.uint) C.int {
 	return 0
 }
 
+// selves are the threads of this process that asked for their own names. Each name is held
+// here once, as a pthread of macOS holds it, so it stays the same as long as the thread
+// lives: programs give back what mach_thread_self returned and go on to compare it with the
+// names of task_threads.
+var selves = selfNames{names: map[machcompat.ThreadID]portName{}}
+
+type selfNames struct {
+	mu    sync.Mutex
+	names map[machcompat.ThreadID]portName
+	most  int // how many there are to be before those that have ended are let go
+}
+
+// keep holds the name of a thread of this process, if it is not held yet.
+func (s *selfNames) keep(self *heldTask, task *machcompat.Task, thread machcompat.ThreadID) machcompat.KernReturn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.names[thread]; ok {
+		return machcompat.KERN_SUCCESS
+	}
+	if len(s.names) >= s.most {
+		for thread, name := range s.names {
+			if now, err := task.Thread(thread.TID); err != nil || now != thread {
+				changeRefs(C.uint(name), -1)
+				delete(s.names, thread)
+			}
+		}
+		s.most = max(64, 2*len(s.names))
+	}
+	name, code := ports.addThread(self, thread)
+	if code == machcompat.KERN_SUCCESS {
+		s.names[thread] = name
+	}
+	return code
+}
+
 // machcompatThreadSelf holds the name of the calling thread once more; it is 0 where there
 // can be none.
 //
@@ -90,6 +126,9 @@ func machcompatThreadSelf() C.uint {
 		return 0
 	}
 	self, _ := ports.task(selfName)
+	if code := selves.keep(self, task, thread); code != machcompat.KERN_SUCCESS {
+		return 0
+	}
 	name, code := ports.addThread(self, thread)
 	if code != machcompat.KERN_SUCCESS {
 		return 0

@@ -16,7 +16,10 @@ extern "C" {
 extern mach_port_t mach_host_self(void);
 extern kern_return_t host_page_size(host_t host, vm_size_t *out_page_size);
 
-/* The calling thread: one more right to it. MACH_PORT_NULL: no name is left, or /proc. */
+/*
+ * The calling thread: one more right to it. The name is the same as long as the thread
+ * lives, whatever is given back. MACH_PORT_NULL: no name is left, or /proc.
+ */
 extern mach_port_t mach_thread_self(void);
 
 /* This process: a name that stays, however often it is deallocated. */
