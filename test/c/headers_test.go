@@ -52,7 +52,8 @@ func TestTheHeadersOfTheInterfaceAreThere(t *testing.T) {
 		host_info.h machine.h task.h task_info.h std_types.h mach_host.h vm_types.h boolean.h port.h
 		message.h vm_page_size.h mach_traps.h mig.h ndr.h notify.h vm_param.h machine/vm_param.h
 		exception_types.h exception.h task_special_ports.h shared_region.h vm_purgable.h clock_types.h
-		processor_info.h thread_policy.h task_policy.h mach_interface.h mach_syscalls.h`) {
+		processor_info.h thread_policy.h task_policy.h mach_interface.h mach_syscalls.h
+		semaphore.h`) {
 		if !slices.Contains(have, "mach/"+name) {
 			t.Errorf("no mach/%s", name)
 		}

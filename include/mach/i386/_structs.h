@@ -110,74 +110,49 @@ _STRUCT_XMM_REG {
 	char __xmm_reg[16];
 };
 
+/* What both have. */
+#define _X86_FLOAT_STATE \
+	int __fpu_reserved[2]; \
+	_STRUCT_FP_CONTROL __fpu_fcw; \
+	_STRUCT_FP_STATUS __fpu_fsw; \
+	uint8_t __fpu_ftw; \
+	uint8_t __fpu_rsrv1; \
+	uint16_t __fpu_fop; \
+	uint32_t __fpu_ip; \
+	uint16_t __fpu_cs; \
+	uint16_t __fpu_rsrv2; \
+	uint32_t __fpu_dp; \
+	uint16_t __fpu_ds; \
+	uint16_t __fpu_rsrv3; \
+	uint32_t __fpu_mxcsr; \
+	uint32_t __fpu_mxcsrmask; \
+	_STRUCT_MMST_REG __fpu_stmm0; \
+	_STRUCT_MMST_REG __fpu_stmm1; \
+	_STRUCT_MMST_REG __fpu_stmm2; \
+	_STRUCT_MMST_REG __fpu_stmm3; \
+	_STRUCT_MMST_REG __fpu_stmm4; \
+	_STRUCT_MMST_REG __fpu_stmm5; \
+	_STRUCT_MMST_REG __fpu_stmm6; \
+	_STRUCT_MMST_REG __fpu_stmm7; \
+	_STRUCT_XMM_REG __fpu_xmm0; \
+	_STRUCT_XMM_REG __fpu_xmm1; \
+	_STRUCT_XMM_REG __fpu_xmm2; \
+	_STRUCT_XMM_REG __fpu_xmm3; \
+	_STRUCT_XMM_REG __fpu_xmm4; \
+	_STRUCT_XMM_REG __fpu_xmm5; \
+	_STRUCT_XMM_REG __fpu_xmm6; \
+	_STRUCT_XMM_REG __fpu_xmm7;
+
 #define _STRUCT_X86_FLOAT_STATE32 struct __darwin_i386_float_state
 _STRUCT_X86_FLOAT_STATE32 {
-	int __fpu_reserved[2];
-	_STRUCT_FP_CONTROL __fpu_fcw;
-	_STRUCT_FP_STATUS __fpu_fsw;
-	uint8_t __fpu_ftw;
-	uint8_t __fpu_rsrv1;
-	uint16_t __fpu_fop;
-	uint32_t __fpu_ip;
-	uint16_t __fpu_cs;
-	uint16_t __fpu_rsrv2;
-	uint32_t __fpu_dp;
-	uint16_t __fpu_ds;
-	uint16_t __fpu_rsrv3;
-	uint32_t __fpu_mxcsr;
-	uint32_t __fpu_mxcsrmask;
-	_STRUCT_MMST_REG __fpu_stmm0;
-	_STRUCT_MMST_REG __fpu_stmm1;
-	_STRUCT_MMST_REG __fpu_stmm2;
-	_STRUCT_MMST_REG __fpu_stmm3;
-	_STRUCT_MMST_REG __fpu_stmm4;
-	_STRUCT_MMST_REG __fpu_stmm5;
-	_STRUCT_MMST_REG __fpu_stmm6;
-	_STRUCT_MMST_REG __fpu_stmm7;
-	_STRUCT_XMM_REG __fpu_xmm0;
-	_STRUCT_XMM_REG __fpu_xmm1;
-	_STRUCT_XMM_REG __fpu_xmm2;
-	_STRUCT_XMM_REG __fpu_xmm3;
-	_STRUCT_XMM_REG __fpu_xmm4;
-	_STRUCT_XMM_REG __fpu_xmm5;
-	_STRUCT_XMM_REG __fpu_xmm6;
-	_STRUCT_XMM_REG __fpu_xmm7;
+	_X86_FLOAT_STATE
 	char __fpu_rsrv4[14 * 16];
 	int __fpu_reserved1;
 };
 
 #define _STRUCT_X86_FLOAT_STATE64 struct __darwin_x86_float_state64
 _STRUCT_X86_FLOAT_STATE64 {
-	int __fpu_reserved[2];
-	_STRUCT_FP_CONTROL __fpu_fcw;
-	_STRUCT_FP_STATUS __fpu_fsw;
-	uint8_t __fpu_ftw;
-	uint8_t __fpu_rsrv1;
-	uint16_t __fpu_fop;
-	uint32_t __fpu_ip;
-	uint16_t __fpu_cs;
-	uint16_t __fpu_rsrv2;
-	uint32_t __fpu_dp;
-	uint16_t __fpu_ds;
-	uint16_t __fpu_rsrv3;
-	uint32_t __fpu_mxcsr;
-	uint32_t __fpu_mxcsrmask;
-	_STRUCT_MMST_REG __fpu_stmm0;
-	_STRUCT_MMST_REG __fpu_stmm1;
-	_STRUCT_MMST_REG __fpu_stmm2;
-	_STRUCT_MMST_REG __fpu_stmm3;
-	_STRUCT_MMST_REG __fpu_stmm4;
-	_STRUCT_MMST_REG __fpu_stmm5;
-	_STRUCT_MMST_REG __fpu_stmm6;
-	_STRUCT_MMST_REG __fpu_stmm7;
-	_STRUCT_XMM_REG __fpu_xmm0;
-	_STRUCT_XMM_REG __fpu_xmm1;
-	_STRUCT_XMM_REG __fpu_xmm2;
-	_STRUCT_XMM_REG __fpu_xmm3;
-	_STRUCT_XMM_REG __fpu_xmm4;
-	_STRUCT_XMM_REG __fpu_xmm5;
-	_STRUCT_XMM_REG __fpu_xmm6;
-	_STRUCT_XMM_REG __fpu_xmm7;
+	_X86_FLOAT_STATE
 	_STRUCT_XMM_REG __fpu_xmm8;
 	_STRUCT_XMM_REG __fpu_xmm9;
 	_STRUCT_XMM_REG __fpu_xmm10;
@@ -189,6 +164,7 @@ _STRUCT_X86_FLOAT_STATE64 {
 	char __fpu_rsrv4[6 * 16];
 	int __fpu_reserved1;
 };
+#undef _X86_FLOAT_STATE
 
 #define _STRUCT_X86_EXCEPTION_STATE32 struct __darwin_i386_exception_state
 _STRUCT_X86_EXCEPTION_STATE32 {

@@ -5,6 +5,10 @@
  */
 #include <mach/mach.h>
 
+#if !__DARWIN_UNIX03
+#error "the registers' names begin with __"
+#endif
+
 __BEGIN_DECLS
 static int compare(const void *a, const void *b) __pure2;
 __END_DECLS
