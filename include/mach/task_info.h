@@ -43,6 +43,22 @@ typedef integer_t task_info_data_t[TASK_INFO_MAX];
 #define TASK_VM_INFO 22
 #define TASK_VM_INFO_PURGEABLE 23
 
+/* Those that are not here: KERN_INVALID_ARGUMENT. */
+#define TASK_KERNELMEMORY_INFO 7
+#define TASK_SCHED_TIMESHARE_INFO 10
+#define TASK_SCHED_RR_INFO 11
+#define TASK_SCHED_FIFO_INFO 12
+#define TASK_SECURITY_TOKEN 13
+#define TASK_SCHED_INFO 14
+#define TASK_AUDIT_TOKEN 15
+#define TASK_AFFINITY_TAG_INFO 16
+#define TASK_EXTMOD_INFO 19
+#define TASK_POWER_INFO 21
+#define TASK_TRACE_MEMORY_INFO 24
+#define TASK_WAIT_STATE_INFO 25
+#define TASK_POWER_INFO_V2 26
+#define TASK_FLAGS_INFO 28
+
 #pragma pack(push, 4)
 
 struct task_basic_info_32 {
@@ -189,6 +205,88 @@ struct task_vm_info {
 typedef struct task_vm_info task_vm_info_data_t;
 typedef struct task_vm_info *task_vm_info_t;
 
+/* Of the flavors that are not here. */
+struct task_kernelmemory_info {
+	uint64_t total_palloc;
+	uint64_t total_pfree;
+	uint64_t total_salloc;
+	uint64_t total_sfree;
+};
+typedef struct task_kernelmemory_info task_kernelmemory_info_data_t;
+typedef struct task_kernelmemory_info *task_kernelmemory_info_t;
+
+struct task_affinity_tag_info {
+	integer_t set_count;
+	integer_t min;
+	integer_t max;
+	integer_t task_count;
+};
+typedef struct task_affinity_tag_info task_affinity_tag_info_data_t;
+typedef struct task_affinity_tag_info *task_affinity_tag_info_t;
+
+struct task_extmod_info {
+	unsigned char task_uuid[16];
+	vm_extmod_statistics_data_t extmod_statistics;
+};
+typedef struct task_extmod_info task_extmod_info_data_t;
+typedef struct task_extmod_info *task_extmod_info_t;
+
+struct task_power_info {
+	uint64_t total_user;
+	uint64_t total_system;
+	uint64_t task_interrupt_wakeups;
+	uint64_t task_platform_idle_wakeups;
+	uint64_t task_timer_wakeups_bin_1;
+	uint64_t task_timer_wakeups_bin_2;
+};
+typedef struct task_power_info task_power_info_data_t;
+typedef struct task_power_info *task_power_info_t;
+
+typedef struct {
+	uint64_t task_gpu_utilisation;
+	uint64_t task_gpu_stat_reserved0;
+	uint64_t task_gpu_stat_reserved1;
+	uint64_t task_gpu_stat_reserved2;
+} gpu_energy_data;
+typedef gpu_energy_data *gpu_energy_data_t;
+
+struct task_power_info_v2 {
+	task_power_info_data_t cpu_energy;
+	gpu_energy_data gpu_energy;
+#if defined(__arm__) || defined(__aarch64__)
+	uint64_t task_energy;
+#endif
+	uint64_t task_ptime;
+	uint64_t task_pset_switches;
+};
+typedef struct task_power_info_v2 task_power_info_v2_data_t;
+typedef struct task_power_info_v2 *task_power_info_v2_t;
+
+struct task_trace_memory_info {
+	uint64_t user_memory_address;
+	uint64_t buffer_size;
+	uint64_t mailbox_array_size;
+};
+typedef struct task_trace_memory_info task_trace_memory_info_data_t;
+typedef struct task_trace_memory_info *task_trace_memory_info_t;
+
+struct task_wait_state_info {
+	uint64_t total_wait_state_time;
+	uint64_t total_wait_sfi_state_time;
+	uint32_t _reserved[4];
+};
+typedef struct task_wait_state_info task_wait_state_info_data_t;
+typedef struct task_wait_state_info *task_wait_state_info_t;
+
+struct task_flags_info {
+	uint32_t flags;
+};
+typedef struct task_flags_info task_flags_info_data_t;
+typedef struct task_flags_info *task_flags_info_t;
+
+#define TF_LP64 0x00000001
+#define TF_64B_DATA 0x00000002
+
 #pragma pack(pop)
 
 #define TASK_BASIC_INFO_32_COUNT (sizeof(task_basic_info_32_data_t) / sizeof(natural_t))
@@ -211,5 +309,18 @@ typedef struct task_vm_info *task_vm_info_t;
 #define TASK_VM_INFO_REV2_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV3_COUNT - 42))
 #define TASK_VM_INFO_REV1_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV2_COUNT - 4))
 #define TASK_VM_INFO_REV0_COUNT ((mach_msg_type_number_t)(TASK_VM_INFO_REV1_COUNT - 2))
+
+#define TASK_KERNELMEMORY_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_kernelmemory_info_data_t) / sizeof(natural_t)))
+#define TASK_AFFINITY_TAG_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_affinity_tag_info_data_t) / sizeof(natural_t)))
+#define TASK_EXTMOD_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_extmod_info_data_t) / sizeof(natural_t)))
+#define TASK_POWER_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_power_info_data_t) / sizeof(natural_t)))
+#define TASK_POWER_INFO_V2_COUNT ((mach_msg_type_number_t)(sizeof(task_power_info_v2_data_t) / sizeof(natural_t)))
+#define TASK_TRACE_MEMORY_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_trace_memory_info_data_t) / sizeof(natural_t)))
+#define TASK_WAIT_STATE_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_wait_state_info_data_t) / sizeof(natural_t)))
+#define TASK_FLAGS_INFO_COUNT ((mach_msg_type_number_t)(sizeof(task_flags_info_data_t) / sizeof(natural_t)))
+#define TASK_SECURITY_TOKEN_COUNT ((mach_msg_type_number_t)(sizeof(security_token_t) / sizeof(natural_t)))
+#define TASK_AUDIT_TOKEN_COUNT (sizeof(audit_token_t) / sizeof(natural_t))
+#define TASK_POWER_INFO_V2_COUNT_OLD \
+	((mach_msg_type_number_t)(sizeof(task_power_info_v2_data_t) - sizeof(uint64_t) * 2) / sizeof(natural_t))
 
 #endif /* _MACH_TASK_INFO_H_ */

@@ -64,6 +64,18 @@ struct vm_statistics64 {
 typedef struct vm_statistics64 *vm_statistics64_t;
 typedef struct vm_statistics64 vm_statistics64_data_t;
 
+/* How often tasks were changed from outside. No call here tells it. */
+struct vm_extmod_statistics {
+	int64_t task_for_pid_count;
+	int64_t task_for_pid_caller_count;
+	int64_t thread_creation_count;
+	int64_t thread_creation_caller_count;
+	int64_t thread_set_state_count;
+	int64_t thread_set_state_caller_count;
+};
+typedef struct vm_extmod_statistics *vm_extmod_statistics_t;
+typedef struct vm_extmod_statistics vm_extmod_statistics_data_t;
+
 #define VM_STATISTICS_TRUNCATE_TO_32_BIT(value) ((uint32_t)(((value) > UINT32_MAX) ? UINT32_MAX : (value)))
 
 /* Where a page is, as vm_map_page_query tells it. The others are of what Linux does not tell. */
@@ -128,7 +140,7 @@ typedef struct vm_statistics64 vm_statistics64_data_t;
 #define VM_MEMORY_MALLOC_SMALL 2
 #define VM_MEMORY_MALLOC_LARGE 3
 #define VM_MEMORY_MALLOC_HUGE 4
-#define VM_MEMORY_SBRK 5//
+#define VM_MEMORY_SBRK 5
 #define VM_MEMORY_REALLOC 6
 #define VM_MEMORY_MALLOC_TINY 7
 #define VM_MEMORY_MALLOC_LARGE_REUSABLE 8

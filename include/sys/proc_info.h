@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <mach/machine.h>
+#include <mach/thread_info.h>
 #include <mach/vm_region.h>
 
 /* Which processes proc_listpids lists. */
@@ -171,6 +172,48 @@ struct proc_regionwithpathinfo {
 	struct vnode_info_path prp_vip;
 };
 
+/* Of the flavors that are not here. */
+struct proc_threadinfo {
+	uint64_t pth_user_time;
+	uint64_t pth_system_time;
+	int32_t pth_cpu_usage;
+	int32_t pth_policy;
+	int32_t pth_run_state;
+	int32_t pth_flags;
+	int32_t pth_sleep_time;
+	int32_t pth_curpri;
+	int32_t pth_priority;
+	int32_t pth_maxpriority;
+	char pth_name[MAXTHREADNAMESIZE];
+};
+
+struct proc_vnodepathinfo {
+	struct vnode_info_path pvi_cdir;
+	struct vnode_info_path pvi_rdir;
+};
+
+struct proc_threadwithpathinfo {
+	struct proc_threadinfo pt;
+	struct vnode_info_path pvip;
+};
+
+struct proc_workqueueinfo {
+	uint32_t pwq_nthreads;
+	uint32_t pwq_runthreads;
+	uint32_t pwq_blockedthreads;
+	uint32_t pwq_state;
+};
+
+struct proc_fdinfo {
+	int32_t proc_fd;
+	uint32_t proc_fdtype;
+};
+
+struct proc_fileportinfo {
+	uint32_t proc_fileport;
+	uint32_t proc_fdtype;
+};
+
 /* The flavors of proc_pidinfo that there are here. */
 #define PROC_PIDTASKALLINFO 2
 #define PROC_PIDTASKALLINFO_SIZE (sizeof(struct proc_taskallinfo))
@@ -187,5 +230,35 @@ struct proc_regionwithpathinfo {
 #define PROC_PIDPATHINFO_MAXSIZE (4 * 1024)
 #define PROC_PIDT_SHORTBSDINFO 13
 #define PROC_PIDT_SHORTBSDINFO_SIZE (sizeof(struct proc_bsdshortinfo))
+
+/* Those that are not: EINVAL. */
+#define PROC_PIDLISTFDS 1
+#define PROC_PIDLISTFD_SIZE (sizeof(struct proc_fdinfo))
+#define PROC_PIDTHREADINFO 5
+#define PROC_PIDTHREADINFO_SIZE (sizeof(struct proc_threadinfo))
+#define PROC_PIDLISTTHREADS 6
+#define PROC_PIDLISTTHREADS_SIZE (2 * sizeof(uint32_t))
+#define PROC_PIDVNODEPATHINFO 9
+#define PROC_PIDVNODEPATHINFO_SIZE (sizeof(struct proc_vnodepathinfo))
+#define PROC_PIDTHREADPATHINFO 10
+#define PROC_PIDTHREADPATHINFO_SIZE (sizeof(struct proc_threadwithpathinfo))
+#define PROC_PIDWORKQUEUEINFO 12
+#define PROC_PIDWORKQUEUEINFO_SIZE (sizeof(struct proc_workqueueinfo))
+#define PROC_PIDLISTFILEPORTS 14
+#define PROC_PIDLISTFILEPORTS_SIZE (sizeof(struct proc_fileportinfo))
+#define PROC_PIDTHREADID64INFO 15
+#define PROC_PIDTHREADID64INFO_SIZE (sizeof(struct proc_threadinfo))
+
+#define PROX_FDTYPE_ATALK 0
+#define PROX_FDTYPE_VNODE 1
+#define PROX_FDTYPE_SOCKET 2
+#define PROX_FDTYPE_PSHM 3
+#define PROX_FDTYPE_PSEM 4
+#define PROX_FDTYPE_KQUEUE 5
+#define PROX_FDTYPE_PIPE 6
+#define PROX_FDTYPE_FSEVENTS 7
+#define PROX_FDTYPE_NETPOLICY 9
+#define PROX_FDTYPE_CHANNEL 10
+#define PROX_FDTYPE_NEXUS 11
 
 #endif /* _SYS_PROC_INFO_H */

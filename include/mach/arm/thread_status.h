@@ -74,6 +74,84 @@ typedef struct arm_unified_thread_state arm_unified_thread_state_t;
 #define ARM_THREAD_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(arm_thread_state64_t) / sizeof(uint32_t)))
 #define ARM_UNIFIED_THREAD_STATE_COUNT ((mach_msg_type_number_t)(sizeof(arm_unified_thread_state_t) / sizeof(uint32_t)))
 
+/* The states that no call here reads or sets: KERN_INVALID_ARGUMENT. */
+#define _STRUCT_ARM_EXCEPTION_STATE struct __darwin_arm_exception_state
+_STRUCT_ARM_EXCEPTION_STATE {
+	uint32_t __exception;
+	uint32_t __fsr;
+	uint32_t __far;
+};
+typedef _STRUCT_ARM_EXCEPTION_STATE arm_exception_state_t;
+typedef _STRUCT_ARM_EXCEPTION_STATE arm_exception_state32_t;
+
+#define _STRUCT_ARM_EXCEPTION_STATE64 struct __darwin_arm_exception_state64
+_STRUCT_ARM_EXCEPTION_STATE64 {
+	uint64_t __far;
+	uint32_t __esr;
+	uint32_t __exception;
+};
+typedef _STRUCT_ARM_EXCEPTION_STATE64 arm_exception_state64_t;
+
+#define _STRUCT_ARM_VFP_STATE struct __darwin_arm_vfp_state
+_STRUCT_ARM_VFP_STATE {
+	uint32_t __r[64];
+	uint32_t __fpscr;
+};
+typedef _STRUCT_ARM_VFP_STATE arm_vfp_state_t;
+
+#define _STRUCT_ARM_NEON_STATE64 struct __darwin_arm_neon_state64
+_STRUCT_ARM_NEON_STATE64 {
+#if defined(__aarch64__)
+	__uint128_t __v[32];
+	uint32_t __fpsr;
+	uint32_t __fpcr;
+#else
+	char opaque[32 * 16 + 2 * sizeof(uint32_t)];
+#endif
+} __attribute__((aligned(16)));
+typedef _STRUCT_ARM_NEON_STATE64 arm_neon_state64_t;
+
+#define _STRUCT_ARM_NEON_STATE struct __darwin_arm_neon_state
+_STRUCT_ARM_NEON_STATE {
+#if defined(__aarch64__)
+	__uint128_t __v[16];
+	uint32_t __fpsr;
+	uint32_t __fpcr;
+#else
+	char opaque[16 * 16 + 2 * sizeof(uint32_t)];
+#endif
+} __attribute__((aligned(16)));
+typedef _STRUCT_ARM_NEON_STATE arm_neon_state_t;
+typedef _STRUCT_ARM_NEON_STATE arm_neon_state32_t;
+
+#define _STRUCT_ARM_DEBUG_STATE32 struct __darwin_arm_debug_state32
+_STRUCT_ARM_DEBUG_STATE32 {
+	uint32_t __bvr[16];
+	uint32_t __bcr[16];
+	uint32_t __wvr[16];
+	uint32_t __wcr[16];
+	uint64_t __mdscr_el1;
+};
+typedef _STRUCT_ARM_DEBUG_STATE32 arm_debug_state32_t;
+
+#define _STRUCT_ARM_DEBUG_STATE64 struct __darwin_arm_debug_state64
+_STRUCT_ARM_DEBUG_STATE64 {
+	uint64_t __bvr[16];
+	uint64_t __bcr[16];
+	uint64_t __wvr[16];
+	uint64_t __wcr[16];
+	uint64_t __mdscr_el1;
+};
+typedef _STRUCT_ARM_DEBUG_STATE64 arm_debug_state64_t;
+
+#define ARM_EXCEPTION_STATE_COUNT ((mach_msg_type_number_t)(sizeof(arm_exception_state_t) / sizeof(uint32_t)))
+#define ARM_EXCEPTION_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(arm_exception_state64_t) / sizeof(uint32_t)))
+#define ARM_VFP_STATE_COUNT ((mach_msg_type_number_t)(sizeof(arm_vfp_state_t) / sizeof(uint32_t)))
+#define ARM_NEON_STATE_COUNT ((mach_msg_type_number_t)(sizeof(arm_neon_state_t) / sizeof(uint32_t)))
+#define ARM_NEON_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(arm_neon_state64_t) / sizeof(uint32_t)))
+#define ARM_DEBUG_STATE32_COUNT ((mach_msg_type_number_t)(sizeof(arm_debug_state32_t) / sizeof(uint32_t)))
+#define ARM_DEBUG_STATE64_COUNT ((mach_msg_type_number_t)(sizeof(arm_debug_state64_t) / sizeof(uint32_t)))
+
 #define MACHINE_THREAD_STATE ARM_THREAD_STATE
 #define MACHINE_THREAD_STATE_COUNT ARM_UNIFIED_THREAD_STATE_COUNT
 #define THREAD_MACHINE_STATE_MAX THREAD_STATE_MAX

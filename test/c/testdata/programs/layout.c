@@ -47,6 +47,9 @@ ASSERT(sizeof(struct task_basic_info_32) == 32 && TASK_BASIC_INFO_32_COUNT == 8)
 ASSERT(sizeof(struct task_basic_info_64) == 40 && TASK_BASIC_INFO_64_COUNT == 10);
 ASSERT(sizeof(struct mach_task_basic_info) == 48 && MACH_TASK_BASIC_INFO_COUNT == 12);
 ASSERT(offsetof(struct mach_task_basic_info, suspend_count) == 44);
+ASSERT(TASK_SECURITY_TOKEN_COUNT == 2 && TASK_AUDIT_TOKEN_COUNT == 8 && TASK_AFFINITY_TAG_INFO_COUNT == 4);
+ASSERT(TASK_EXTMOD_INFO_COUNT == 16 && TASK_POWER_INFO_COUNT == 12 && TASK_KERNELMEMORY_INFO_COUNT == 8);
+ASSERT(TASK_TRACE_MEMORY_INFO_COUNT == 6 && TASK_WAIT_STATE_INFO_COUNT == 8 && TASK_FLAGS_INFO_COUNT == 1);
 ASSERT(sizeof(struct thread_basic_info) == 40 && THREAD_BASIC_INFO_COUNT == 10);
 ASSERT(offsetof(struct thread_basic_info, run_state) == 24);
 ASSERT(sizeof(struct thread_identifier_info) == 24 && THREAD_IDENTIFIER_INFO_COUNT == 6);
@@ -58,6 +61,14 @@ ASSERT(sizeof(thread_state_data_t) == 4 * THREAD_STATE_MAX);
 ASSERT(sizeof(x86_thread_state32_t) == 64 && x86_THREAD_STATE32_COUNT == 16);
 ASSERT(sizeof(x86_thread_state64_t) == 168 && x86_THREAD_STATE64_COUNT == 42);
 ASSERT(offsetof(x86_thread_state64_t, __rip) == 128 && offsetof(x86_thread_state32_t, __eip) == 40);
+ASSERT(sizeof(__darwin_fp_control_t) == 2 && sizeof(__darwin_fp_status_t) == 2);
+ASSERT(x86_FLOAT_STATE32_COUNT == 131 && x86_FLOAT_STATE64_COUNT == 131 && x86_FLOAT_STATE_COUNT == 133);
+ASSERT(offsetof(x86_float_state64_t, __fpu_mxcsr) == 32 && offsetof(x86_float_state64_t, __fpu_stmm0) == 40);
+ASSERT(offsetof(x86_float_state64_t, __fpu_xmm0) == 168 && offsetof(x86_float_state64_t, __fpu_xmm15) == 408);
+ASSERT(offsetof(x86_float_state32_t, __fpu_xmm7) == 280 && offsetof(x86_float_state32_t, __fpu_reserved1) == 520);
+ASSERT(x86_EXCEPTION_STATE32_COUNT == 3 && x86_EXCEPTION_STATE64_COUNT == 4 && x86_EXCEPTION_STATE_COUNT == 6);
+ASSERT(x86_DEBUG_STATE32_COUNT == 8 && x86_DEBUG_STATE64_COUNT == 16 && x86_DEBUG_STATE_COUNT == 18);
+ASSERT(offsetof(x86_debug_state_t, uds.ds64.__dr7) == 64);
 ASSERT(x86_THREAD_STATE == 7 && x86_THREAD_STATE64 == 4);
 ASSERT(sizeof(x86_float_state32_t) == 524 && sizeof(x86_float_state64_t) == 524 && x86_FLOAT_STATE64_COUNT == 131);
 ASSERT(offsetof(x86_float_state64_t, __fpu_mxcsr) == 32 && offsetof(x86_float_state64_t, __fpu_xmm15) == 408);
@@ -68,6 +79,9 @@ ASSERT(sizeof(void *) != 8 || (sizeof(x86_thread_state_t) == 176 && MACHINE_THRE
 #else
 ASSERT(sizeof(arm_thread_state64_t) == 272 && ARM_THREAD_STATE64_COUNT == 68);
 ASSERT(offsetof(arm_thread_state64_t, __pc) == 256 && offsetof(arm_thread_state64_t, __cpsr) == 264);
+ASSERT(ARM_EXCEPTION_STATE_COUNT == 3 && ARM_EXCEPTION_STATE64_COUNT == 4 && ARM_VFP_STATE_COUNT == 65);
+ASSERT(ARM_NEON_STATE_COUNT == 68 && ARM_NEON_STATE64_COUNT == 132);
+ASSERT(ARM_DEBUG_STATE32_COUNT == 66 && ARM_DEBUG_STATE64_COUNT == 130);
 ASSERT(ARM_THREAD_STATE == 1 && ARM_THREAD_STATE64 == 6 && ARM_THREAD_STATE_COUNT == 17);
 ASSERT(sizeof(void *) != 8 || (sizeof(arm_unified_thread_state_t) == 280 && MACHINE_THREAD_STATE_COUNT == 70));
 #endif
@@ -102,6 +116,9 @@ ASSERT(sizeof(struct vinfo_stat) == 136 && sizeof(struct vnode_info) == 152);
 ASSERT(sizeof(struct vnode_info_path) == 1176 && sizeof(struct proc_regionwithpathinfo) == 1272);
 ASSERT(PROC_PIDPATHINFO_MAXSIZE == 4096 && PROC_PIDTBSDINFO == 3 && PROC_PIDREGIONPATHINFO == 8);
 #if defined(__LP64__)
+ASSERT(sizeof(struct proc_vnodepathinfo) == 2352 && sizeof(struct proc_threadinfo) == 112);
+ASSERT(sizeof(struct proc_threadwithpathinfo) == 1288 && sizeof(struct proc_workqueueinfo) == 16);
+ASSERT(sizeof(struct proc_fdinfo) == 8);
 ASSERT(sizeof(struct kinfo_proc) == 648 && sizeof(struct extern_proc) == 296 && sizeof(struct eproc) == 352);
 ASSERT(offsetof(struct extern_proc, p_flag) == 32 && offsetof(struct extern_proc, p_pid) == 40);
 ASSERT(offsetof(struct extern_proc, p_comm) == 243 && offsetof(struct kinfo_proc, kp_eproc.e_ppid) == 560);
