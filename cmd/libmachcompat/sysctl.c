@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/proc_info.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -225,6 +226,34 @@ static int give_hardware(const int *name, void *oldp, size_t *oldlenp)
 	return fail(ENOENT);
 }
 
+static int give_memory(const int *name, void *oldp, size_t *oldlenp)
+{
+	struct loadavg load = { { 0, 0, 0 }, LSCALE };
+	struct xsw_usage swap;
+	struct sysinfo system;
+	double averages[3];
+	int i;
+
+	switch (name[1]) {
+	case VM_LOADAVG:
+		if (getloadavg(averages, 3) != 3)
+			return fail(EIO);
+		for (i = 0; i < 3; i++)
+			load.ldavg[i] = (uint32_t)(averages[i] * LSCALE);
+		return give(oldp, oldlenp, &load, sizeof load);
+	case VM_SWAPUSAGE:
+		if (sysinfo(&system) != 0)
+			return -1;
+		memset(&swap, 0, sizeof swap);
+		swap.xsu_total = (uint64_t)system.totalswap * system.mem_unit;
+		swap.xsu_avail = (uint64_t)system.freeswap * system.mem_unit;
+		swap.xsu_used = swap.xsu_total - swap.xsu_avail;
+		swap.xsu_pagesize = (uint32_t)sysconf(_SC_PAGESIZE);
+		return give(oldp, oldlenp, &swap, sizeof swap);
+	}
+	return fail(ENOENT);
+}
+
 int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *newp, size_t newlen)
 {
 	size_t none = 0;
@@ -240,13 +269,15 @@ int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *n
 	switch (name[0]) {
 	case CTL_KERN:
 		return give_kernel(name, namelen, oldp, oldlenp);
+	case CTL_VM:
+		return give_memory(name, oldp, oldlenp);
 	case CTL_HW:
 		return give_hardware(name, oldp, oldlenp);
 	}
 	return fail(ENOENT);
 }
 
-int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)
+int sysctlnametomib(const char *name, int *mibp, size_t *sizep)
 {
 	static const struct {
 		const char *text;
@@ -259,6 +290,11 @@ int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size
 		{ "kern.hostname", { CTL_KERN, KERN_HOSTNAME, 0 } },
 		{ "kern.boottime", { CTL_KERN, KERN_BOOTTIME, 0 } },
 		{ "kern.proc.all", { CTL_KERN, KERN_PROC, KERN_PROC_ALL } },
+		{ "kern.proc.pid", { CTL_KERN, KERN_PROC, KERN_PROC_PID } },
+		{ "kern.proc.uid", { CTL_KERN, KERN_PROC, KERN_PROC_UID } },
+		{ "kern.procargs2", { CTL_KERN, KERN_PROCARGS2, 0 } },
+		{ "vm.loadavg", { CTL_VM, VM_LOADAVG, 0 } },
+		{ "vm.swapusage", { CTL_VM, VM_SWAPUSAGE, 0 } },
 		{ "hw.machine", { CTL_HW, HW_MACHINE, 0 } },
 		{ "hw.ncpu", { CTL_HW, HW_NCPU, 0 } },
 		{ "hw.logicalcpu_max", { CTL_HW, HW_NCPU, 0 } },
@@ -268,16 +304,29 @@ int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size
 		{ "hw.pagesize", { CTL_HW, HW_PAGESIZE, 0 } },
 		{ "hw.memsize", { CTL_HW, HW_MEMSIZE, 0 } },
 	};
-	size_t i;
-	int numbers[3];
+	size_t i, count;
 
-	if (name == NULL)
+	if (name == NULL || mibp == NULL || sizep == NULL)
 		return fail(EFAULT);
 	for (i = 0; i < sizeof names / sizeof names[0]; i++) {
-		if (strcmp(name, names[i].text) == 0) {
-			memcpy(numbers, names[i].name, sizeof numbers);
-			return sysctl(numbers, 3, oldp, oldlenp, newp, newlen);
-		}
+		if (strcmp(name, names[i].text) != 0)
+			continue;
+		count = names[i].name[1] == KERN_PROC && names[i].name[0] == CTL_KERN ? 3 : 2;
+		if (*sizep < count)
+			return fail(ENOMEM);
+		memcpy(mibp, names[i].name, count * sizeof *mibp);
+		*sizep = count;
+		return 0;
 	}
 	return fail(ENOENT);
+}
+
+int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)
+{
+	int numbers[CTL_MAXNAME];
+	size_t count = CTL_MAXNAME;
+
+	if (sysctlnametomib(name, numbers, &count) != 0)
+		return -1;
+	return sysctl(numbers, (unsigned int)count, oldp, oldlenp, newp, newlen);
 }

@@ -6,7 +6,7 @@
  *
  * There are processes (KERN_PROC), their arguments (KERN_PROCARGS2), and some numbers and
  * strings of the machine; nothing can be set. The names in the library are
- * machcompat_sysctl and machcompat_sysctlbyname, so that they are not taken for those of
+ * machcompat_sysctl and so on, so that they are not taken for those of
  * an old C library.
  */
 #ifndef _SYS_SYSCTL_H_
@@ -62,6 +62,67 @@ extern "C" {
 #define HW_PAGESIZE 7 /* int */
 #define HW_MEMSIZE 24 /* uint64_t: bytes of memory */
 #define HW_AVAILCPU 25
+
+/* Those that are not here: ENOENT. */
+#define KERN_OSREV 3
+#define KERN_MAXVNODES 5
+#define KERN_MAXPROC 6
+#define KERN_MAXFILES 7
+#define KERN_SECURELVL 9
+#define KERN_HOSTID 11
+#define KERN_CLOCKRATE 12
+#define KERN_FILE 15
+#define KERN_POSIX1 17
+#define KERN_NGROUPS 18
+#define KERN_JOB_CONTROL 19
+#define KERN_SAVED_IDS 20
+#define KERN_OSRELDATE 26
+#define KERN_BOOTFILE 28
+#define KERN_MAXFILESPERPROC 29
+#define KERN_MAXPROCPERUID 30
+#define KERN_USRSTACK32 35
+#define KERN_PROCARGS 38
+#define KERN_COREFILE 50
+#define KERN_USRSTACK64 59
+#define KERN_PROCNAME 62
+#define KERN_OSVERSION 65
+#define KERN_SAFEBOOT 66
+#define HW_MODEL 2
+#define HW_BYTEORDER 4
+#define HW_USERMEM 6
+#define HW_FLOATINGPT 11
+#define HW_MACHINE_ARCH 12
+#define HW_VECTORUNIT 13
+#define HW_BUS_FREQ 14
+#define HW_CPU_FREQ 15
+#define HW_CACHELINE 16
+#define HW_L1ICACHESIZE 17
+#define HW_L1DCACHESIZE 18
+#define HW_L2CACHESIZE 20
+#define HW_L3CACHESIZE 22
+#define HW_TB_FREQ 23
+#define HW_TARGET 26
+#define HW_PRODUCT 27
+#define VM_METER 1
+#define VM_MACHFACTOR 4
+
+/* Of CTL_VM. */
+#define VM_LOADAVG 2   /* struct loadavg */
+#define VM_SWAPUSAGE 5 /* struct xsw_usage */
+
+struct loadavg {
+	uint32_t ldavg[3]; /* of the last 1, 5 and 15 minutes, times fscale */
+	long fscale;
+};
+#define LSCALE 1000
+
+struct xsw_usage {
+	uint64_t xsu_total;
+	uint64_t xsu_avail;
+	uint64_t xsu_used;
+	uint32_t xsu_pagesize;
+	int xsu_encrypted; /* always 0 */
+};
 
 struct _pcred {
 	char pc_lock[72];
@@ -142,6 +203,12 @@ extern int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, 
 	__asm__("machcompat_sysctl");
 extern int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)
 	__asm__("machcompat_sysctlbyname");
+
+/*
+ * Puts the numbers of name into mibp, which has room for *sizep, and how many they are into
+ * *sizep. ENOENT, EFAULT as there; ENOMEM: too little room, and nothing was written.
+ */
+extern int sysctlnametomib(const char *name, int *mibp, size_t *sizep) __asm__("machcompat_sysctlnametomib");
 
 #ifdef __cplusplus
 }

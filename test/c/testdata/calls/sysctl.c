@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* machcompat_sysctl and machcompat_sysctlbyname, which a program calls as sysctl and sysctlbyname. */
+/* machcompat_sysctl, machcompat_sysctlbyname, machcompat_sysctlnametomib: sysctl and so on, to a program. */
 #include "../check.h"
 
 #include <bsd/sys/sysctl.h>
 #include <errno.h>
 #include <sys/ptrace.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
 #define FAILS(number, call)               \
@@ -199,6 +200,48 @@ static void machine(void)
 	CHECK(sysctlbyname("kern.osrelease", NULL, &size, NULL, 0) == 0 && size == strlen(system.release) + 1);
 }
 
+static void load(void)
+{
+	int name[] = { CTL_VM, VM_SWAPUSAGE };
+	struct xsw_usage swap, again;
+	struct loadavg average;
+	struct sysinfo info;
+	size_t size = sizeof swap;
+
+	memset(&swap, 1, sizeof swap);
+	CHECK(sysctl(name, 2, &swap, &size, NULL, 0) == 0 && size == sizeof swap && sysinfo(&info) == 0);
+	CHECK(swap.xsu_total == (uint64_t)info.totalswap * info.mem_unit && swap.xsu_used + swap.xsu_avail == swap.xsu_total);
+	CHECK(swap.xsu_pagesize == vm_page_size && swap.xsu_encrypted == 0);
+	CHECK(sysctlbyname("vm.swapusage", &again, &size, NULL, 0) == 0 && again.xsu_total == swap.xsu_total);
+	size = sizeof average;
+	CHECK(sysctlbyname("vm.loadavg", &average, &size, NULL, 0) == 0 && size == sizeof average);
+	CHECK(average.fscale == LSCALE && average.ldavg[2] < 1000000 * LSCALE);
+}
+
+static void numbers(void)
+{
+	int name[CTL_MAXNAME];
+	size_t size = LENGTH(name);
+	struct kinfo_proc process;
+
+	CHECK(sysctlnametomib("hw.memsize", name, &size) == 0 && size == 2 && name[0] == CTL_HW && name[1] == HW_MEMSIZE);
+	/* Three numbers where there is room for three, and only there. */
+	FAILS(ENOMEM, sysctlnametomib("kern.proc.all", name, &size));
+	CHECK(size == 2 && name[0] == CTL_HW);
+	size = 3;
+	CHECK(sysctlnametomib("kern.proc.all", name, &size) == 0 && size == 3 && name[1] == KERN_PROC && name[2] == KERN_PROC_ALL);
+	/* The numbers of a family, to which the caller adds its own. */
+	size = LENGTH(name);
+	CHECK(sysctlnametomib("kern.proc.pid", name, &size) == 0 && size == 3);
+	name[3] = getpid();
+	size = sizeof process;
+	CHECK(sysctl(name, 4, &process, &size, NULL, 0) == 0 && process.kp_proc.p_pid == getpid());
+	FAILS(ENOENT, sysctlnametomib("security.mac", name, &size));
+	FAILS(EFAULT, sysctlnametomib(NULL, name, &size));
+	FAILS(EFAULT, sysctlnametomib("hw.ncpu", NULL, &size));
+	FAILS(EFAULT, sysctlnametomib("hw.ncpu", name, NULL));
+}
+
 static void refused(void)
 {
 	int name[CTL_MAXNAME + 1] = { CTL_HW, 999 }, value = 7;
@@ -243,6 +286,8 @@ int main(int argc, char **argv)
 	lists();
 	arguments(argc, argv);
 	machine();
+	load();
+	numbers();
 	refused();
 	in_a_child();
 	return failures != 0;

@@ -118,7 +118,7 @@ ASSERT(PROC_PIDPATHINFO_MAXSIZE == 4096 && PROC_PIDTBSDINFO == 3 && PROC_PIDREGI
 #if defined(__LP64__)
 ASSERT(sizeof(struct proc_vnodepathinfo) == 2352 && sizeof(struct proc_threadinfo) == 112);
 ASSERT(sizeof(struct proc_threadwithpathinfo) == 1288 && sizeof(struct proc_workqueueinfo) == 16);
-ASSERT(sizeof(struct proc_fdinfo) == 8);
+ASSERT(sizeof(struct proc_fdinfo) == 8 && sizeof(struct xsw_usage) == 32 && sizeof(struct loadavg) == 24);
 ASSERT(sizeof(struct kinfo_proc) == 648 && sizeof(struct extern_proc) == 296 && sizeof(struct eproc) == 352);
 ASSERT(offsetof(struct extern_proc, p_flag) == 32 && offsetof(struct extern_proc, p_pid) == 40);
 ASSERT(offsetof(struct extern_proc, p_comm) == 243 && offsetof(struct kinfo_proc, kp_eproc.e_ppid) == 560);
