@@ -4,7 +4,8 @@
  * what of another user's process /proc does not show is EPERM.
  *
  * Each call returns 0 and sets errno when it fails: ESRCH for no such process, ENOMEM for
- * a buffer that is smaller than the call asks for, ENOTSUP in the child of a fork.
+ * a buffer that is smaller than the call asks for, EFAULT for none, ENOTSUP in the child of
+ * a fork.
  */
 #ifndef _LIBPROC_H_
 #define _LIBPROC_H_
@@ -27,6 +28,7 @@ extern "C" {
  * returns their bytes. type is PROC_ALL_PIDS or another of <sys/proc_info.h>, typeinfo the
  * group, terminal, user or parent that it means. With no buffer it returns the bytes of a
  * buffer that is large enough for all processes, and some that may start meanwhile.
+ * EINVAL: no such type.
  */
 extern int proc_listpids(uint32_t type, uint32_t typeinfo, void *buffer, int buffersize);
 
@@ -58,9 +60,9 @@ extern int proc_name(int pid, void *buffer, uint32_t buffersize);
 extern int proc_regionfilename(int pid, uint64_t address, void *buffer, uint32_t buffersize);
 
 /*
- * Puts the path of the process's program into a buffer of PROC_PIDPATHINFO_SIZE to
- * PROC_PIDPATHINFO_MAXSIZE bytes, else EOVERFLOW, and returns its length. ENOENT: the file
- * was deleted. ENOSPC: the path is longer.
+ * Puts the path of the process's program into a buffer of at least PROC_PIDPATHINFO_SIZE
+ * bytes, and returns its length. EOVERFLOW: a buffer of more than PROC_PIDPATHINFO_MAXSIZE
+ * bytes. ENOENT: the file was deleted. ENOSPC: the path is longer.
  */
 extern int proc_pidpath(int pid, void *buffer, uint32_t buffersize);
 

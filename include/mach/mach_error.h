@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mach/mach_error.h: errors as text. These three work in every process, also in
- * the child of a fork, where nothing else here does (see <mach/mach.h>).
+ * the child of a fork (see <mach/mach.h>).
  */
 #ifndef _MACH_ERROR_
 #define _MACH_ERROR_ 1

@@ -23,8 +23,9 @@ extern "C" {
 /*
  * Holds name once less. When nothing holds it any more it names nothing, and what
  * task_suspend of this process has suspended is resumed. What thread_suspend has
- * suspended is resumed with the last name of the task and of its threads. KERN_INVALID_NAME: it
- * names nothing now; KERN_SUCCESS for MACH_PORT_NULL and MACH_PORT_DEAD.
+ * suspended is resumed when neither the task nor a thread of it has a name any more.
+ * KERN_INVALID_NAME: it names nothing now; KERN_SUCCESS for MACH_PORT_NULL and
+ * MACH_PORT_DEAD.
  */
 extern kern_return_t mach_port_deallocate(ipc_space_t task, mach_port_name_t name);
 

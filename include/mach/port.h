@@ -3,7 +3,7 @@
  * mach/port.h: names of ports.
  *
  * A name is a number that means something in this process alone. Here it means a
- * task or the host. It is looked up on each use, so a number that names nothing,
+ * task, a thread or the host. It is looked up on each use, so a number that names nothing,
  * or nothing any more, is an error and no more than that; a freed number does not
  * come back before 65535 others of its place have. No name is below 65536: a
  * process id in its stead is noticed.
@@ -28,7 +28,7 @@ typedef mach_port_t *mach_port_array_t;
 
 typedef natural_t mach_port_right_t;
 
-/* A task or host is held by a send right; the others are never held here. */
+/* A task, a thread or the host is held by a send right; the others are never held here. */
 #define MACH_PORT_RIGHT_SEND ((mach_port_right_t)0)
 #define MACH_PORT_RIGHT_RECEIVE ((mach_port_right_t)1)
 #define MACH_PORT_RIGHT_SEND_ONCE ((mach_port_right_t)2)

@@ -26,7 +26,10 @@ extern "C" {
  */
 extern kern_return_t task_suspend(task_read_t target_task);
 
-/* KERN_FAILURE: the task is not suspended by this process. */
+/*
+ * Takes one suspension back. KERN_FAILURE: the task is not suspended by this process.
+ * KERN_NOT_SUPPORTED for mach_task_self().
+ */
 extern kern_return_t task_resume(task_read_t target_task);
 
 /*
@@ -42,7 +45,8 @@ extern kern_return_t task_terminate(task_t target_task);
  * may have ended by then, or begun. KERN_INVALID_ARGUMENT: a NULL pointer, or the process
  * has ended.
  */
-extern kern_return_t task_threads(task_inspect_t target_task, thread_act_array_t *act_list, mach_msg_type_number_t *act_listCnt);
+extern kern_return_t task_threads(task_inspect_t target_task, thread_act_array_t *act_list,
+	mach_msg_type_number_t *act_listCnt);
 
 /*
  * Tells of the task what the flavor says. *task_info_outCnt is the room in ints,

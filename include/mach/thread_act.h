@@ -30,7 +30,7 @@ extern "C" {
  */
 extern kern_return_t thread_suspend(thread_read_t target_act);
 
-/* KERN_FAILURE: the thread is not suspended by this process. */
+/* Takes one suspension back. KERN_FAILURE: the thread is not suspended by this process. */
 extern kern_return_t thread_resume(thread_read_t target_act);
 
 /*

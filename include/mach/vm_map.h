@@ -7,11 +7,12 @@
  * these; on failure nothing is written through a pointer, and no memory changes
  * unless the call says so:
  *
- *   MACH_SEND_INVALID_DEST   target_task names no task, or nothing any more
- *   KERN_INVALID_ARGUMENT    a pointer is NULL; the process has ended, or runs
- *                            another program than when task_for_pid found it
+ *   MACH_SEND_INVALID_DEST   target_task names nothing, or nothing any more, or the host
+ *   KERN_INVALID_ARGUMENT    a pointer is NULL; target_task names a thread; the process
+ *                            has ended, or runs another program than when task_for_pid
+ *                            found it
  *   KERN_RESOURCE_SHORTAGE   no memory
- *   KERN_NOT_SUPPORTED       the kernel or a sandbox refuses the means
+ *   KERN_NOT_SUPPORTED       Linux has no such thing, or a sandbox refuses the means
  *   KERN_FAILURE             anything else, such as a permission taken away
  *
  * Where a range offends in several ways, the first in address order decides.
