@@ -192,7 +192,8 @@ struct kinfo_proc {
  *   EINVAL   KERN_PROCARGS2: no such process, or its arguments are not shown to this one
  *   EPERM    newp: nothing can be set
  *   EFAULT   name is NULL, or oldlenp is
- *   ENOTSUP  of KERN_PROC, another kind; the child of a fork
+ *   ENOTSUP  of KERN_PROC, another kind; of KERN_PROC, KERN_PROCARGS2 and KERN_BOOTTIME,
+ *            the child of a fork
  *
  * KERN_PROC without oldp says more bytes than there are, for processes that may start
  * meanwhile; that there is no such process is success with 0 bytes. KERN_PROCARGS2 gives an
