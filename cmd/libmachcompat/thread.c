@@ -148,7 +148,7 @@ static int get(thread_state_flavor_t flavor, state_t *t, struct machcompat_state
 	return 1;
 }
 
-/* False for a state that says to be none. */
+/* False for a state that says to be none, or that no thread can have. */
 static int set(thread_state_flavor_t flavor, state_t *t, struct machcompat_state *s)
 {
 	if (flavor == x86_THREAD_STATE64)
@@ -161,7 +161,8 @@ static int set(thread_state_flavor_t flavor, state_t *t, struct machcompat_state
 		move_narrow(SET, &t->either.uts.ts32, s);
 	else
 		return 0;
-	return 1;
+	/* As on macOS; the kernel would take it, and the thread die where it goes on. */
+	return s->machine != EM_X86_64 || (s->pc < MACH_VM_MAX_ADDRESS && s->numbered[7] < MACH_VM_MAX_ADDRESS);
 }
 
 #else

@@ -64,6 +64,14 @@ int main(int argc, char **argv)
 	wait_for_read(shared->waiting);
 
 	RETURNS(KERN_INVALID_ARGUMENT, thread_set_state(thread, FLAVOR, (thread_state_t)&state, COUNT - 1));
+#if defined(__x86_64__)
+	away = state;
+	PC(away) = (uint64_t)1 << 63;
+	RETURNS(KERN_INVALID_ARGUMENT, thread_set_state(thread, FLAVOR, (thread_state_t)&away, COUNT));
+	away = state;
+	SP(away) = (uint64_t)1 << 63;
+	RETURNS(KERN_INVALID_ARGUMENT, thread_set_state(thread, FLAVOR, (thread_state_t)&away, COUNT));
+#endif
 	RETURNS(KERN_INVALID_ARGUMENT, thread_set_state(thread, THREAD_STATE_NONE, (thread_state_t)&state, COUNT));
 	RETURNS(KERN_INVALID_ARGUMENT, thread_set_state(thread, FLAVOR, NULL, COUNT));
 	HEADER(unified).count--;
