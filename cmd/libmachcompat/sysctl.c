@@ -130,6 +130,7 @@ static int give_processes(const int *name, unsigned int namelen, char *oldp, siz
 
 static int give_arguments(const int *name, unsigned int namelen, char *oldp, size_t *oldlenp)
 {
+	const size_t most = 8 << 20; /* the kernel gives a program no more than 6 MiB of them */
 	size_t room = oldp == NULL ? 0 : *oldlenp;
 	int32_t count = 0;
 	char *text = NULL;
@@ -139,6 +140,8 @@ static int give_arguments(const int *name, unsigned int namelen, char *oldp, siz
 		return fail(EINVAL);
 	if (oldp != NULL) {
 		room -= sizeof count;
+		if (room > most)
+			room = most;
 		text = calloc(room, 1);
 		if (text == NULL)
 			return fail(ENOMEM);

@@ -20,8 +20,6 @@ extern kern_return_t host_page_size(host_t host, vm_size_t *out_page_size);
  * The calling thread: one more right to it. The name is the same as long as the thread
  * lives, whatever is given back. MACH_PORT_NULL: no name is left, /proc can't be read, or
  * this is the child of a fork.
- * The calling thread: one more right to it. MACH_PORT_NULL: no name is left, /proc can't be
- * read, or this is the child of a fork.
  */
 extern mach_port_t mach_thread_self(void);
 
