@@ -38,7 +38,7 @@ static void own_task(const char *program, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4)
+	if (argc == 4 && strcmp(argv[3], "terminate") == 0)
 		return (int)task_terminate(mach_task_self());
 	begin(argc, argv);
 	RETURNS(MACH_SEND_INVALID_DEST, task_terminate(TASK_NULL));
